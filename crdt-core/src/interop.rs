@@ -1,0 +1,43 @@
+//! The traits of the `crdts` crate, so that code written against them takes these types.
+//! Layer 3. Feature `crdts`.
+
+use core::convert::Infallible;
+
+use crdts::{CmRDT, CvRDT};
+
+use crate::{Causal, CausalContext, DataType, Delta, Seen};
+
+/// State-based: whole states are merged.
+impl<T: DataType> CvRDT for Causal<T>
+where
+    CausalContext: Seen<T::Key>,
+{
+    type Validation = Infallible;
+
+    /// Any two states can be merged.
+    fn validate_merge(&self, _: &Self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        Self::merge(self, &other);
+    }
+}
+
+/// Operation-based: the operations are deltas, which ask nothing of their order and may be applied twice.
+impl<T: DataType> CmRDT for Causal<T>
+where
+    CausalContext: Seen<T::Key>,
+{
+    type Op = Delta<T>;
+    type Validation = Infallible;
+
+    /// Any delta can be merged at any time.
+    fn validate_op(&self, _: &Delta<T>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn apply(&mut self, delta: Delta<T>) {
+        self.merge_delta(&delta);
+    }
+}
