@@ -1,5 +1,5 @@
 //! A container for what is nearly always one.
-//! Layer 0.
+//! Layer 1.
 
 use alloc::{boxed::Box, vec::Vec};
 use core::{fmt, mem, slice};

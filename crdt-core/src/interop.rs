@@ -1,5 +1,5 @@
 //! The traits of the `crdts` crate, so that code written against them takes these types.
-//! Layer 3. Feature `crdts`.
+//! Layer 2. Feature `crdts`.
 
 use core::convert::Infallible;
 
