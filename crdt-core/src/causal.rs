@@ -49,8 +49,10 @@ pub trait Changes: Clone + Default {
 ///
 /// *Invariant:* **covered.** Every dot in the state is in the context.
 ///
-/// Equal contexts mean equal states, among all that came from the same writers: a mutation takes a dot of its own, also
-/// one that only removes. So comparing contexts tells whether two replicas are in step.
+/// Between replicas that hear of everything in causal order, equal contexts mean equal states: a mutation takes a dot of
+/// its own, also one that only removes. So comparing contexts tells whether they are in step. After deltas with gaps it
+/// does not: what supersedes a change that never arrived counts the dot of that change as seen. Such a state is passing,
+/// and merges as any other.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts<T>", into = "Parts<T>")]
 #[serde(bound(serialize = "T: DataType + Serialize", deserialize = "T: DataType + Deserialize<'de>"))]
