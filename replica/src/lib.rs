@@ -1,0 +1,3 @@
+//! The engine of Archipelago.
+
+pub mod ports;

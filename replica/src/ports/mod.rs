@@ -1,0 +1,20 @@
+//! The four ports: everything that the engine needs from the world.
+//! Layer 0. *Invariant:* nothing else in this crate touches a network, a disk, a clock or entropy.
+//!
+//! The engine is futures over these ports and no runtime. Production gives it real ones, the simulator gives it ones
+//! that it controls, and the same code runs in both.
+
+mod bucket;
+mod clock;
+mod entropy;
+mod hints;
+
+use core::{future::Future, pin::Pin};
+
+pub use bucket::{Bucket, BucketError, Created, Outcome, Page, Stored, check_key};
+pub use clock::Clock;
+pub use entropy::Entropy;
+pub use hints::{Hint, Hints};
+
+/// What a port gives back: a future that the engine polls. Dropping it at any time is allowed, and is how a crash looks.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
