@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 
 use bytes::Bytes;
 
-use super::Pending;
+use super::Answer;
 
 /// An object store, as far as the engine needs one.
 ///
@@ -31,13 +31,13 @@ use super::Pending;
 /// folder of another. See [`check_key`].
 pub trait Bucket: Send + Sync + fmt::Debug {
     /// Creates the object, if there is none of this key.
-    fn create<'a>(&'a self, key: &'a str, body: Bytes) -> Pending<'a, Result<Created, BucketError>>;
+    fn create<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, Result<Created, BucketError>>;
 
     /// The object, or `None` if there is none.
-    fn get<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Bytes>, BucketError>>;
+    fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Bytes>, BucketError>>;
 
     /// `length` bytes of the object from `start`, fewer where it ends earlier, or `None` if there is no object.
-    fn get_range<'a>(&'a self, key: &'a str, start: u64, length: u64) -> Pending<'a, Result<Option<Bytes>, BucketError>>;
+    fn get_range<'a>(&'a self, key: &'a str, start: u64, length: u64) -> Answer<'a, Result<Option<Bytes>, BucketError>>;
 
     /// At most `limit` objects whose keys begin with `prefix` and come after `after`, in ascending order.
     ///
@@ -48,13 +48,13 @@ pub trait Bucket: Send + Sync + fmt::Debug {
         prefix: &'a str,
         after: Option<&'a str>,
         limit: usize,
-    ) -> Pending<'a, Result<Page, BucketError>>;
+    ) -> Answer<'a, Result<Page, BucketError>>;
 
     /// The names of the folders directly under `prefix`, which is empty or ends with `/`, in ascending order.
-    fn folders<'a>(&'a self, prefix: &'a str) -> Pending<'a, Result<Vec<String>, BucketError>>;
+    fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>>;
 
     /// Deletes the object. To delete what is not there is done too.
-    fn delete<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), BucketError>>;
+    fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>>;
 }
 
 /// What became of a create.

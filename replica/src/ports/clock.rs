@@ -3,7 +3,7 @@
 
 use core::{fmt, time::Duration};
 
-use super::Pending;
+use super::Answer;
 
 /// Tells the time and waits.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -14,5 +14,5 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn elapsed(&self) -> Duration;
 
     /// Waits for at least `duration`.
-    fn sleep(&self, duration: Duration) -> Pending<'static, ()>;
+    fn sleep(&self, duration: Duration) -> Answer<'static, ()>;
 }

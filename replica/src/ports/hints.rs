@@ -3,17 +3,17 @@
 
 use core::fmt;
 
-use super::Pending;
+use super::Answer;
 
 /// Tells that a peer's log may have grown.
 ///
 /// A hint changes nothing but latency. It may be lost, doubled, late or wrong; polling finds everything without it.
 pub trait Hints: Send + Sync + fmt::Debug {
     /// The next hint. A source that has ended or failed for good stays pending for ever.
-    fn next(&self) -> Pending<'_, Hint>;
+    fn next(&self) -> Answer<'_, Hint>;
 
     /// The hint's cause has been dealt with: what it pointed to has been pulled. A queue deletes its message now.
-    fn done(&self, hint: Hint) -> Pending<'_, ()>;
+    fn done(&self, hint: Hint) -> Answer<'_, ()>;
 }
 
 /// One hint.

@@ -11,10 +11,10 @@ mod hints;
 
 use core::{future::Future, pin::Pin};
 
-pub use bucket::{Bucket, BucketError, Created, Outcome, Page, Stored, check_key};
+pub use bucket::{Bucket, BucketError, Created, KEY_BYTES_MAX, Outcome, Page, Stored, check_key};
 pub use clock::Clock;
 pub use entropy::Entropy;
 pub use hints::{Hint, Hints};
 
 /// What a port gives back: a future that the engine polls. Dropping it at any time is allowed, and is how a crash looks.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
