@@ -21,14 +21,17 @@ use super::Answer;
 ///   the same holds for `delete`.
 /// - **Lists are complete and in ascending order** of the keys' bytes.
 /// - **An error says what is known.** [`Outcome::Indeterminate`] when the request may have had, or may still have, its
-///   effect; the others only when it had none.
+///   effect; the others only when it had none. What only reads is never indeterminate.
 ///
 /// It does not retry: the engine has the one retry policy, and knows which repetition is safe.
 ///
 /// # Keys
 ///
-/// Segments of `A-Z a-z 0-9 . _ -`, separated by `/`, none of them empty, `.` or `..`; at most 900 bytes; no key is a
-/// folder of another. See [`check_key`].
+/// Segments of `A-Z a-z 0-9 . _ -`, separated by `/`, none of them empty, `.` or `..`, nor longer than 255 bytes; at most
+/// 900 bytes in all. Every call refuses what is not one: see [`check_key`] and [`check_prefix`].
+///
+/// No key is a folder of another, and the caller sees to that: a directory cannot hold both and refuses the second, most
+/// object stores do not notice. A folder is there as long as an object is in it.
 pub trait Bucket: Send + Sync + fmt::Debug {
     /// Creates the object, if there is none of this key.
     fn create<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, Result<Created, BucketError>>;
@@ -36,13 +39,15 @@ pub trait Bucket: Send + Sync + fmt::Debug {
     /// The object, or `None` if there is none.
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Bytes>, BucketError>>;
 
-    /// `length` bytes of the object from `start`, fewer where it ends earlier, or `None` if there is no object.
+    /// `length` bytes of the object from `start`, fewer where it ends earlier (none at or past its end), or `None` if
+    /// there is no object.
     fn get_range<'a>(&'a self, key: &'a str, start: u64, length: u64) -> Answer<'a, Result<Option<Bytes>, BucketError>>;
 
     /// At most `limit` objects whose keys begin with `prefix` and come after `after`, in ascending order.
     ///
-    /// `prefix` is empty or ends with `/`. `limit` is at least 1; an implementation may give fewer at a time, and says
-    /// in [`Page::more`] whether there are more.
+    /// `prefix` is empty or ends with `/`. `after` is any text, also one that is no key of an object, and is compared by
+    /// its bytes. `limit` is at least 1; an implementation may give fewer at a time, but never none as long as there are
+    /// more, and says in [`Page::more`] whether there are.
     fn list<'a>(
         &'a self,
         prefix: &'a str,
@@ -148,6 +153,9 @@ impl StdError for BucketError {
 /// The longest key, in bytes: what the strictest store takes (1,024), less room for a prefix of the bucket's own.
 pub const KEY_BYTES_MAX: usize = 900;
 
+/// The longest segment of a key, in bytes: the longest name of a file.
+pub const SEGMENT_BYTES_MAX: usize = 255;
+
 /// Checks that a key is one that every bucket can hold.
 ///
 /// # Errors
@@ -162,9 +170,27 @@ pub fn check_key(key: &str) -> Result<(), BucketError> {
         if matches!(segment, "" | "." | "..") {
             return refuse("a segment is empty, `.` or `..`");
         }
+        if segment.len() > SEGMENT_BYTES_MAX {
+            return refuse("a segment is longer than 255 bytes");
+        }
         if !segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
             return refuse("a byte is not one of A-Z a-z 0-9 . _ -");
         }
     }
     Ok(())
+}
+
+/// Checks that a prefix is one that can be listed: empty, or a key with a `/` behind it.
+///
+/// # Errors
+///
+/// A [`Refused`](Outcome::Refused) error that says what is wrong with it.
+pub fn check_prefix(prefix: &str) -> Result<(), BucketError> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    match prefix.strip_suffix('/') {
+        Some(folder) => check_key(folder),
+        None => Err(BucketError::new(Outcome::Refused, format!("not a prefix: it must end with `/`: prefix={prefix:?}"))),
+    }
 }

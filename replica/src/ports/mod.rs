@@ -11,7 +11,9 @@ mod hints;
 
 use core::{future::Future, pin::Pin};
 
-pub use bucket::{Bucket, BucketError, Created, KEY_BYTES_MAX, Outcome, Page, Stored, check_key};
+pub use bucket::{
+    Bucket, BucketError, Created, KEY_BYTES_MAX, Outcome, Page, SEGMENT_BYTES_MAX, Stored, check_key, check_prefix,
+};
 pub use clock::Clock;
 pub use entropy::Entropy;
 pub use hints::{Hint, Hints};
