@@ -1,0 +1,245 @@
+//! Local operations, one by one and in batches.
+//! Layer 2.
+
+use core::fmt;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Timestamp};
+use foldhash::fast::FixedState;
+
+use super::{
+    Keyspace,
+    shard::{Locked, Owed, Presence},
+};
+use crate::key::ObjectKey;
+
+/// A change that a caller asks for. Limits have been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Adds to a grow-only counter.
+    Increment(u64),
+    /// Adds to an up-and-down counter.
+    Count(i64),
+    /// Puts an element into a set.
+    Add(Bytes),
+    /// Takes an element out of a set.
+    Remove(Bytes),
+    /// Writes to a register.
+    Write(Bytes, Timestamp),
+    /// Deletes whatever is there.
+    Delete,
+}
+
+/// Why a local operation was refused. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The path has a live object of another kind, and none of the asked one.
+    KindMismatch {
+        /// Where.
+        path: Box<str>,
+        /// What is there.
+        stored: Kind,
+        /// What was asked for.
+        asked: Kind,
+    },
+    /// A counter would pass its range.
+    Overflow(Overflow),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KindMismatch { path, stored, asked } => {
+                write!(f, "the path has an object of another kind: path={path} stored={stored} asked={asked}")
+            }
+            Self::Overflow(overflow) => overflow.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Change {
+    /// What it adds to the bytes that wait for a segment, estimated from above.
+    fn bytes(&self, key: &ObjectKey) -> u64 {
+        const ROW: usize = 64;
+        let payload = match self {
+            Self::Add(bytes) | Self::Remove(bytes) | Self::Write(bytes, _) => bytes.len(),
+            Self::Increment(_) | Self::Count(_) | Self::Delete => 0,
+        };
+        (ROW + key.path().len() + payload) as u64
+    }
+}
+
+impl Keyspace {
+    /// Changes one object at once, and has the change wait for the next segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]; nothing is changed.
+    pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<(), Refusal> {
+        let hash = self.hash(key.path());
+        let mut shard = self.lock(self.shard(hash));
+        let open = shard.open();
+        check_kind(&shard, hash, key, change)?;
+        self.apply_change(&mut shard, hash, key, change, open)
+    }
+
+    /// Changes several objects under one position: all of them, or none.
+    ///
+    /// It holds the locks of all its shards while it works, and reads the position once. Readers do not wait for the
+    /// whole of it: they may see one object changed and another not yet.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Refusal`]; nothing is changed.
+    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<(), Refusal> {
+        let hashed: Vec<(u64, usize)> =
+            changes.iter().map(|(key, _)| self.hash(key.path())).map(|hash| (hash, self.shard(hash))).collect();
+        let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        // In ascending order, so that two batches cannot wait for each other.
+        let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
+        let place = |shard: usize| numbers.partition_point(|number| *number < shard);
+        let Some(first) = shards.first() else { return Ok(()) };
+        let open = first.open();
+        rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
+        for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
+            self.apply_change(&mut shards[place(shard)], hash, key, change, open)?;
+        }
+        Ok(())
+    }
+
+    fn apply_change(
+        &self,
+        shard: &mut Locked<'_>,
+        hash: u64,
+        key: &ObjectKey,
+        change: &Change,
+        open: OpenDot<'_>,
+    ) -> Result<(), Refusal> {
+        if matches!(change, Change::Delete | Change::Remove(_)) && shard.get(hash, key.path(), key.kind()).is_none() {
+            return Ok(());
+        }
+        let (done, presence) = shard.change(hash, key, |object, owed| apply(object, owed, change, open));
+        self.keep_index(key, presence);
+        if done? {
+            self.pending_bytes.fetch_add(change.bytes(key), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep_index(&self, key: &ObjectKey, presence: Presence) {
+        match presence {
+            Presence { was: false, is: true } => self.index.insert(key),
+            Presence { was: true, is: false } => self.index.remove(key),
+            _ => {}
+        }
+    }
+}
+
+/// A local operation is refused where the path has live state of other kinds and none of the asked one.
+fn check_kind(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -> Result<(), Refusal> {
+    let own_is_live = || shard.get(hash, key.path(), key.kind()).is_some_and(Object::is_live);
+    if *change == Change::Delete || own_is_live() {
+        return Ok(());
+    }
+    match shard.other_kind(hash, key.path(), key.kind()) {
+        Some(stored) => Err(Refusal::KindMismatch { path: (&**key.path()).into(), stored, asked: key.kind() }),
+        None => Ok(()),
+    }
+}
+
+/// Finds out whether any change of a batch would be refused, without changing anything.
+///
+/// Kinds are checked against what the batch itself leaves at each path. A counter is given no credit for a deletion in
+/// the same batch, so a batch that passes here cannot fail half-way.
+fn rehearse<'a>(
+    changes: &[(ObjectKey, Change)],
+    hashed: &[(u64, usize)],
+    shard: impl Fn(usize) -> &'a Locked<'a>,
+) -> Result<(), Refusal> {
+    let mut live: BTreeMap<(&str, Kind), bool> = BTreeMap::new();
+    let mut counted: BTreeMap<&ObjectKey, (u64, u64)> = BTreeMap::new();
+    for ((key, change), (hash, number)) in changes.iter().zip(hashed) {
+        let (path, kind) = (&**key.path(), key.kind());
+        let shard = shard(*number);
+        let is_live = |live: &BTreeMap<_, _>, kind: Kind| {
+            let stored = || shard.get(*hash, path, kind).is_some_and(Object::is_live);
+            live.get(&(path, kind)).copied().unwrap_or_else(stored)
+        };
+        if *change == Change::Delete {
+            live.insert((path, kind), false);
+            continue;
+        }
+        if !is_live(&live, kind)
+            && let Some(stored) = Kind::ALL.into_iter().find(|other| *other != kind && is_live(&live, *other))
+        {
+            return Err(Refusal::KindMismatch { path: path.into(), stored, asked: kind });
+        }
+        let (up, down) = match change {
+            Change::Increment(amount) => (*amount, 0),
+            Change::Count(amount) if *amount < 0 => (0, amount.unsigned_abs()),
+            Change::Count(amount) => (amount.unsigned_abs(), 0),
+            _ => (0, 0),
+        };
+        let own = || shard.own_totals(*hash, key);
+        let totals = counted.entry(key).or_insert_with(own);
+        for (total, amount) in [(&mut totals.0, up), (&mut totals.1, down)] {
+            *total = total.checked_add(amount).ok_or(Refusal::Overflow(Overflow { total: *total, amount }))?;
+        }
+        if !matches!(change, Change::Remove(_) | Change::Increment(0) | Change::Count(0)) {
+            live.insert((path, kind), true);
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether something is now owed to the log.
+fn apply(
+    object: &mut Object<FixedState>,
+    owed: &mut Owed<'_>,
+    change: &Change,
+    open: OpenDot<'_>,
+) -> Result<bool, Refusal> {
+    match (&mut *object, change) {
+        (_, Change::Increment(0) | Change::Count(0)) => return Ok(false),
+        (Object::GCounter(_), Change::Increment(_)) | (Object::PnCounter(_), Change::Count(_)) => {
+            owed.count(object, open);
+            match (object, change) {
+                (Object::GCounter(counter), Change::Increment(amount)) => counter.add(*amount, open),
+                (Object::PnCounter(counter), Change::Count(amount)) => counter.add(*amount, open),
+                _ => Ok(()),
+            }
+            .map_err(Refusal::Overflow)?;
+        }
+        (Object::LwwRegister(register), Change::Write(value, time)) => {
+            if let ObjectChanges::Register(changes) = owed.changes(open) {
+                register.set(value.clone(), *time, open, changes);
+            }
+        }
+        (Object::MvRegister(register), Change::Write(value, time)) => {
+            if let ObjectChanges::Register(changes) = owed.changes(open) {
+                register.set(value.clone(), *time, open, changes);
+            }
+        }
+        (Object::OrSet(set), Change::Add(element)) => {
+            if let ObjectChanges::Set(changes) = owed.changes(open) {
+                set.add(element.clone(), open, changes);
+            }
+        }
+        (Object::OrSet(set), Change::Remove(element)) => {
+            let ObjectChanges::Set(changes) = owed.changes(open) else { return Ok(false) };
+            return Ok(set.remove(element, open, changes));
+        }
+        (_, Change::Delete) => {
+            if object.tallies().iter().any(|tally| tally.parts().replica == open.dot().replica) {
+                owed.count(object, open);
+            }
+            let _same_kind = object.delete(open, owed.changes(open));
+        }
+        _ => unreachable!("a handle asks only for what its kind can do"),
+    }
+    Ok(true)
+}

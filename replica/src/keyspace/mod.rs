@@ -1,0 +1,132 @@
+//! The keyspace: every object of a replica, by path and kind, under one frontier.
+//! Layer 2. *Invariant:* it knows no bytes and no keys of the bucket; a log takes changes from it and brings changes to
+//! it.
+//!
+//! # Who may touch what
+//!
+//! Local operations come from any thread and lock one shard, a batch locks all of its shards in ascending order. The
+//! engine's own future is the only one that cuts, applies segments, merges snapshots and purges, and does each of them
+//! without an await inside.
+
+mod apply;
+mod cut;
+mod early;
+mod index;
+mod local;
+mod shard;
+
+use std::{
+    hash::BuildHasher,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crdt_core::{DotSource, Kind, Object, ReplicaId, Value};
+use dashmap::DashMap;
+use foldhash::fast::FixedState;
+
+pub use apply::{Applied, Dead, Merged};
+pub use cut::Cut;
+pub use early::{Early, Removed, View};
+pub use local::{Change, Refusal};
+
+use self::{
+    index::Index,
+    shard::{Locked, Map, Side},
+};
+use crate::key::ObjectKey;
+
+/// Every object of a replica.
+#[derive(Debug)]
+pub struct Keyspace {
+    map: Map,
+    sides: Box<[Mutex<Side>]>,
+    index: Index,
+    source: DotSource,
+    /// Bytes of changes that no segment has taken yet, estimated from above.
+    pending_bytes: AtomicU64,
+}
+
+impl Keyspace {
+    /// An empty keyspace that writes under the dots of `source`.
+    ///
+    /// `seed` is for the hash tables: it must be unknown to whoever chooses paths and elements. `shards` is a power of
+    /// two, 2 at least; more of them let more threads write at once.
+    #[must_use]
+    pub fn new(source: DotSource, seed: u64, shards: usize) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        Self {
+            map: DashMap::with_hasher_and_shard_amount(hasher, shards),
+            sides: (0..shards).map(|_| Mutex::default()).collect(),
+            index: Index::default(),
+            source,
+            pending_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Whose keyspace it is.
+    pub fn replica(&self) -> ReplicaId {
+        self.source.replica()
+    }
+
+    /// What a reader sees at this key, if there is anything.
+    #[must_use]
+    pub fn value(&self, path: &str, kind: Kind) -> Option<Value> {
+        self.read(path, kind, |object| object.is_live().then(|| object.value())).flatten()
+    }
+
+    /// Reads an object in place.
+    ///
+    /// `read` runs under the shard's lock: it must be short, and must not call the keyspace.
+    pub fn read<R>(&self, path: &str, kind: Kind, read: impl FnOnce(&Object<FixedState>) -> R) -> Option<R> {
+        let hash = self.hash(path);
+        let table = self.map.shards()[self.shard(hash)].read();
+        let (_, slot) = table.get(hash, |(key, _)| key.is(path, kind))?;
+        Some(read(slot.get().object()))
+    }
+
+    /// The kinds with a live object at `path`, in ascending order.
+    #[must_use]
+    pub fn kinds(&self, path: &str) -> Vec<Kind> {
+        let live = |kind: &Kind| self.read(path, *kind, Object::is_live).unwrap_or(false);
+        Kind::ALL.into_iter().filter(live).collect()
+    }
+
+    /// At most `limit` keys that begin with `prefix` and come after `after`, in ascending order: of objects that are
+    /// there, live or not.
+    #[must_use]
+    pub fn keys(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Vec<ObjectKey> {
+        self.index.page(prefix, after, limit)
+    }
+
+    /// How many objects there are, live or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// True when there is no object.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of changes that no segment has taken yet, estimated from above.
+    pub fn pending_bytes(&self) -> u64 {
+        self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    fn hash(&self, path: &str) -> u64 {
+        self.map.hasher().hash_one(path)
+    }
+
+    fn shard(&self, hash: u64) -> usize {
+        self.map.determine_shard(hash as usize)
+    }
+
+    fn lock(&self, shard: usize) -> Locked<'_> {
+        Locked::new(&self.map, &self.sides, &self.source, shard)
+    }
+}
