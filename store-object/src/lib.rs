@@ -1,0 +1,19 @@
+//! Buckets that need no service.
+//!
+//! [`LocalBucket`] keeps objects as files in a directory, synced to the disk: the embedded default. [`MemoryBucket`] keeps
+//! them in memory, for tests and for a look around. With the feature `notify`, [`FolderHints`] tells when a file has
+//! appeared, so that regions on one machine react in milliseconds.
+//!
+//! *Invariant:* this crate knows keys and bytes, and names no CRDT.
+
+#[cfg(feature = "notify")]
+mod hints;
+#[cfg(feature = "local")]
+mod local;
+mod memory;
+
+#[cfg(feature = "notify")]
+pub use hints::FolderHints;
+#[cfg(feature = "local")]
+pub use local::LocalBucket;
+pub use memory::MemoryBucket;
