@@ -1,0 +1,96 @@
+//! What can be wrong with bytes, and with what is to become bytes.
+//! Layer 3.
+
+use core::fmt;
+
+/// Why bytes were not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// A newer program wrote it. Stop reading this log here and upgrade; going on would destroy what it says.
+    Unsupported {
+        /// What is not known: `version`, `kind`, `flags`, `row kind` or `mark kind`.
+        what: &'static str,
+        /// What was found in its place.
+        found: u64,
+    },
+    /// It is not what was written, or not ours: damaged, truncated, moved, forged.
+    Corrupt {
+        /// Which bytes `offset` counts in.
+        place: Place,
+        /// Where in them it was noticed.
+        offset: usize,
+        /// What was wrong there.
+        reason: &'static str,
+    },
+}
+
+/// The stretches of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The object itself, from its first byte.
+    Object,
+    /// The control record.
+    Control,
+    /// The body, uncompressed.
+    Body,
+}
+
+impl Place {
+    pub(crate) const fn corrupt(self, offset: usize, reason: &'static str) -> DecodeError {
+        DecodeError::Corrupt { place: self, offset, reason }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported { what, found } => {
+                write!(f, "written by a newer version, upgrade this replica: {what}={found}")
+            }
+            Self::Corrupt { place, offset, reason } => {
+                let place = match place {
+                    Place::Object => "object",
+                    Place::Control => "control record",
+                    Place::Body => "body",
+                };
+                write!(f, "{reason}: place={place} offset={offset}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// Why something has no encoding. The engine's own limits come before these; to see one is a fault in the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// It is larger than an object of this kind may be.
+    TooLarge {
+        /// How many bytes it has.
+        bytes: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// It breaks a rule of the format.
+    Invalid {
+        /// The rule.
+        reason: &'static str,
+    },
+}
+
+impl EncodeError {
+    pub(crate) const fn invalid(reason: &'static str) -> Self {
+        Self::Invalid { reason }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes, limit } => write!(f, "too large for one object: bytes={bytes} limit={limit}"),
+            Self::Invalid { reason } => f.write_str(reason),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}

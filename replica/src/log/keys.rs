@@ -1,0 +1,320 @@
+//! The keys of everything that a replica keeps in buckets, both ways.
+//! Layer 3.
+
+use core::fmt;
+use std::sync::Arc;
+
+use blake3::Hash;
+use crdt_core::Position;
+
+use crate::{
+    name::ReplicaName,
+    ports::{BucketError, Outcome, check_key},
+};
+
+/// The longest root, in bytes: what leaves room for the longest key below it.
+pub const ROOT_BYTES_MAX: usize = 700;
+
+/// The folder that the first version of the layout lives in.
+const VERSION: &str = "v1";
+
+/// What a key stands for.
+///
+/// ```text
+/// <root>/v1/log/<replica>/<epoch:08x>/<slot:08x>
+/// <root>/v1/snap/<replica>/<epoch:08x>-<slot:08x>
+/// <root>/v1/part/<replica>/<epoch:08x>-<slot:08x>/<blake3>
+/// <root>/v1/probe/<replica>/<nonce>
+/// ```
+///
+/// Hexadecimal digits are lower-case and never fewer or more, so one thing has one key, and the order of keys is the
+/// order of positions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BucketKey {
+    /// A segment or a seal.
+    Log {
+        /// Whose log.
+        replica: ReplicaName,
+        /// Where in it.
+        position: Position,
+    },
+    /// The manifest of a snapshot.
+    Manifest {
+        /// Whose snapshot.
+        replica: ReplicaName,
+        /// The position of its log at which it was taken.
+        position: Position,
+    },
+    /// A part of a snapshot.
+    Part {
+        /// Whose snapshot.
+        replica: ReplicaName,
+        /// The position of the manifest that first wrote it.
+        written: Position,
+        /// The hash of what it holds.
+        content: Hash,
+    },
+    /// An object that the start-up probe creates.
+    Probe {
+        /// Who probes.
+        replica: ReplicaName,
+        /// Told apart by it from every other probe.
+        nonce: [u8; 16],
+    },
+}
+
+impl BucketKey {
+    /// The key below the root.
+    fn relative(&self) -> String {
+        match self {
+            Self::Log { replica, position } => {
+                format!("{VERSION}/log/{replica}/{:08x}/{:08x}", position.epoch(), position.slot())
+            }
+            Self::Manifest { replica, position } => format!("{VERSION}/snap/{replica}/{}", dashed(*position)),
+            Self::Part { replica, written, content } => {
+                format!("{VERSION}/part/{replica}/{}/{content}", dashed(*written))
+            }
+            Self::Probe { replica, nonce } => {
+                format!("{VERSION}/probe/{replica}/{:032x}", u128::from_be_bytes(*nonce))
+            }
+        }
+    }
+
+    /// The thing that `key` stands for whatever its root, or `None` if it is no key of this layout.
+    #[must_use]
+    pub fn parse(key: &str) -> Option<Self> {
+        let (before, last) = key.rsplit_once('/')?;
+        let (above, middle) = before.rsplit_once('/')?;
+        let parsed = Self::parse_short(above, middle, last).or_else(|| {
+            let (above, replica) = above.rsplit_once('/')?;
+            let replica = ReplicaName::new(replica).ok()?;
+            match above.rsplit_once('/')?.1 {
+                "log" => Some(Self::Log { replica, position: Position::new(hex_u32(middle)?, hex_u32(last)?) }),
+                "part" => Some(Self::Part { replica, written: undashed(middle)?, content: hex_hash(last)? }),
+                _ => None,
+            }
+        })?;
+        let root = key.strip_suffix(&parsed.relative())?;
+        (root.is_empty() || root.ends_with('/')).then_some(parsed)
+    }
+
+    /// The two things whose keys have one part less.
+    fn parse_short(above: &str, replica: &str, last: &str) -> Option<Self> {
+        let replica = ReplicaName::new(replica).ok()?;
+        match above.rsplit_once('/').map_or(above, |(_, folder)| folder) {
+            "snap" => Some(Self::Manifest { replica, position: undashed(last)? }),
+            "probe" => Some(Self::Probe { replica, nonce: hex_u128(last)?.to_be_bytes() }),
+            _ => None,
+        }
+    }
+}
+
+/// The keys below one root of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Empty, or ends with `/`.
+    root: Arc<str>,
+}
+
+impl Keys {
+    /// The keys below `root`, which may be empty and does not end with `/`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refused`](Outcome::Refused) error when the root is not what a key can begin with, or longer than 700 bytes.
+    pub fn new(root: &str) -> Result<Self, BucketError> {
+        if root.is_empty() {
+            return Ok(Self { root: "".into() });
+        }
+        check_key(root)?;
+        if root.len() > ROOT_BYTES_MAX {
+            let message = format!("the root of a bucket has at most {ROOT_BYTES_MAX} bytes: root={root:?}");
+            return Err(BucketError::new(Outcome::Refused, message));
+        }
+        Ok(Self { root: format!("{root}/").into() })
+    }
+
+    /// The key of `what`.
+    #[must_use]
+    pub fn key(&self, what: &BucketKey) -> String {
+        format!("{}{}", self.root, what.relative())
+    }
+
+    /// The key of the segment or seal at a position of a log.
+    #[must_use]
+    pub fn log(&self, replica: &ReplicaName, position: Position) -> String {
+        self.key(&BucketKey::Log { replica: replica.clone(), position })
+    }
+
+    /// The key of a manifest.
+    #[must_use]
+    pub fn manifest(&self, replica: &ReplicaName, position: Position) -> String {
+        self.key(&BucketKey::Manifest { replica: replica.clone(), position })
+    }
+
+    /// The key of a part.
+    #[must_use]
+    pub fn part(&self, replica: &ReplicaName, written: Position, content: Hash) -> String {
+        self.key(&BucketKey::Part { replica: replica.clone(), written, content })
+    }
+
+    /// The key of a probe's object.
+    #[must_use]
+    pub fn probe(&self, replica: &ReplicaName, nonce: [u8; 16]) -> String {
+        self.key(&BucketKey::Probe { replica: replica.clone(), nonce })
+    }
+
+    /// The folder with a folder for each log.
+    #[must_use]
+    pub fn logs_prefix(&self) -> String {
+        format!("{}{VERSION}/log/", self.root)
+    }
+
+    /// The folder of a log, with a folder for each epoch.
+    #[must_use]
+    pub fn log_prefix(&self, replica: &ReplicaName) -> String {
+        format!("{}{replica}/", self.logs_prefix())
+    }
+
+    /// The folder of one epoch of a log.
+    #[must_use]
+    pub fn epoch_prefix(&self, replica: &ReplicaName, epoch: u32) -> String {
+        format!("{}{epoch:08x}/", self.log_prefix(replica))
+    }
+
+    /// The folder of a replica's manifests.
+    #[must_use]
+    pub fn manifests_prefix(&self, replica: &ReplicaName) -> String {
+        format!("{}{VERSION}/snap/{replica}/", self.root)
+    }
+
+    /// The folder of a replica's parts, with a folder for each manifest that wrote some.
+    #[must_use]
+    pub fn parts_prefix(&self, replica: &ReplicaName) -> String {
+        format!("{}{VERSION}/part/{replica}/", self.root)
+    }
+
+    /// The folder of the parts that one manifest was the first to write.
+    #[must_use]
+    pub fn written_prefix(&self, replica: &ReplicaName, written: Position) -> String {
+        format!("{}{}/", self.parts_prefix(replica), dashed(written))
+    }
+
+    /// The folder of a replica's probes.
+    #[must_use]
+    pub fn probes_prefix(&self, replica: &ReplicaName) -> String {
+        format!("{}{VERSION}/probe/{replica}/", self.root)
+    }
+
+    /// What a key stands for, or `None` if it is not below this root or no key of this layout: not ours, to be left
+    /// alone.
+    #[must_use]
+    pub fn parse(&self, key: &str) -> Option<BucketKey> {
+        BucketKey::parse(key).filter(|parsed| self.key(parsed) == key)
+    }
+}
+
+/// An epoch as it stands in the name of a folder.
+#[must_use]
+pub fn parse_epoch(folder: &str) -> Option<u32> {
+    hex_u32(folder)
+}
+
+fn dashed(position: Position) -> impl fmt::Display {
+    struct Dashed(Position);
+    impl fmt::Display for Dashed {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{:08x}-{:08x}", self.0.epoch(), self.0.slot())
+        }
+    }
+    Dashed(position)
+}
+
+fn undashed(text: &str) -> Option<Position> {
+    let (epoch, slot) = text.split_once('-')?;
+    Some(Position::new(hex_u32(epoch)?, hex_u32(slot)?))
+}
+
+/// Exactly `digits` lower-case hexadecimal digits.
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn hex_u32(text: &str) -> Option<u32> {
+    is_hex(text, 8).then(|| u32::from_str_radix(text, 16).ok())?
+}
+
+fn hex_u128(text: &str) -> Option<u128> {
+    is_hex(text, 32).then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+fn hex_hash(text: &str) -> Option<Hash> {
+    is_hex(text, 64).then(|| Hash::from_hex(text).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<BucketKey> {
+        let replica = ReplicaName::new("eu-west-1").unwrap();
+        let position = Position::new(0x6553_f100, 0x1f);
+        vec![
+            BucketKey::Log { replica: replica.clone(), position },
+            BucketKey::Manifest { replica: replica.clone(), position },
+            BucketKey::Part { replica: replica.clone(), written: position, content: blake3::hash(b"x") },
+            BucketKey::Probe { replica, nonce: [7; 16] },
+        ]
+    }
+
+    #[test]
+    fn every_key_is_read_back_as_what_it_stands_for() {
+        for root in ["", "prod", "team/prod"] {
+            let keys = Keys::new(root).unwrap();
+            for what in all() {
+                let key = keys.key(&what);
+                check_key(&key).unwrap();
+                assert_eq!(BucketKey::parse(&key), Some(what.clone()));
+                assert_eq!(keys.parse(&key), Some(what));
+            }
+        }
+    }
+
+    #[test]
+    fn keys_look_as_the_layout_says() {
+        let keys = Keys::new("prod").unwrap();
+        let [log, manifest, part, probe] = all().try_into().unwrap();
+        assert_eq!(keys.key(&log), "prod/v1/log/eu-west-1/6553f100/0000001f");
+        assert_eq!(keys.key(&manifest), "prod/v1/snap/eu-west-1/6553f100-0000001f");
+        let hash = blake3::hash(b"x").to_hex();
+        assert_eq!(keys.key(&part), format!("prod/v1/part/eu-west-1/6553f100-0000001f/{hash}"));
+        assert_eq!(keys.key(&probe), "prod/v1/probe/eu-west-1/07070707070707070707070707070707");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_a_key() {
+        let keys = Keys::new("prod").unwrap();
+        for key in [
+            "",
+            "prod/v1/log/eu-west-1/6553f100/0000001F",
+            "prod/v1/log/eu-west-1/6553f100/1f",
+            "prod/v1/log/EU/6553f100/0000001f",
+            "prod/v2/log/eu-west-1/6553f100/0000001f",
+            "prod/v1/logs/eu-west-1/6553f100/0000001f",
+            "other/v1/log/eu-west-1/6553f100/0000001f",
+            "xprod/v1/log/eu-west-1/6553f100/0000001f",
+            "prod/v1/snap/eu-west-1/6553f100-0000001f/x",
+            "prod/v1/probe/eu-west-1/+7070707070707070707070707070707",
+        ] {
+            assert_eq!(keys.parse(key), None, "{key}");
+        }
+        assert_eq!(BucketKey::parse("xv1/log/eu-west-1/6553f100/0000001f"), None);
+    }
+
+    #[test]
+    fn a_root_is_what_a_key_can_begin_with() {
+        for root in ["/", "a/", "a//b", "..", "ä", &"x".repeat(701)] {
+            assert!(Keys::new(root).is_err(), "{root}");
+        }
+    }
+}
