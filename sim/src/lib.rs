@@ -1,3 +1,29 @@
 //! A deterministic simulator: the same replica code, in virtual time, on buckets that fail as they are told to.
 //!
-//! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run.
+//! An [`Executor`] polls the futures of any number of regions on one thread, and picks among those that are ready by its
+//! seed. Its [`World`] is what they see: the time, which passes only when nothing is ready, and timers. [`SimBucket`],
+//! [`SimClock`] and [`SimEntropy`] are the ports of a replica. To crash a region is to drop its futures between two polls,
+//! which is at an await: the buckets stay, and so does what was under way to them.
+//!
+//! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run, event
+//! by event, and [`World::trace`] is the proof.
+
+mod bucket;
+mod clock;
+mod entropy;
+mod executor;
+mod faults;
+mod random;
+mod store;
+mod task;
+mod world;
+
+pub use bucket::{Requests, SimBucket};
+pub use clock::{BEGINNING_MS, SimClock};
+pub use entropy::SimEntropy;
+pub use executor::{Executor, Region, Stop};
+pub use faults::{Fault, Faults};
+pub use random::Random;
+pub use store::{Damage, Image};
+pub use task::Join;
+pub use world::{Sleep, Trace, World};

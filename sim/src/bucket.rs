@@ -1,0 +1,401 @@
+//! A bucket in virtual time, whose requests take time and fail as they are told to.
+//! Layer 2.
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_key, check_prefix};
+
+use crate::{
+    faults::{Fault, Faults, Request},
+    random::Random,
+    store::{Damage, Image, Store, damaged, stale_ns},
+    world::{World, nanoseconds},
+};
+
+/// A bucket as one party sees it: a store, and a link to it.
+///
+/// Clones share both. [`SimBucket::link`] gives another party a link of its own to the same store: what is unreachable or
+/// slow for one is not for another.
+///
+/// A request takes a time from its link's latency, a random part of which passes before it has its effect. A create or
+/// delete that is under way when its caller is dropped is on its way all the same, and has its effect in half the cases.
+#[derive(Clone)]
+pub struct SimBucket {
+    world: World,
+    store: Arc<Mutex<Store>>,
+    link: Arc<Mutex<Link>>,
+}
+
+/// What has been asked over one link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// How many creates.
+    pub creates: u64,
+    /// How many gets of whole objects.
+    pub gets: u64,
+    /// How many gets of ranges.
+    pub ranges: u64,
+    /// How many lists.
+    pub lists: u64,
+    /// How many lists of folders.
+    pub folders: u64,
+    /// How many deletes.
+    pub deletes: u64,
+    /// Bytes sent with creates.
+    pub sent: u64,
+    /// Bytes received from gets.
+    pub received: u64,
+}
+
+struct Link {
+    faults: Faults,
+    random: Random,
+    requests: Requests,
+    met: [u64; Fault::ALL.len()],
+    /// The times at which the store cannot be reached, in nanoseconds.
+    unreachable: Vec<Range<u64>>,
+}
+
+/// How one request goes: what it takes there and back, and what it meets.
+struct Plan {
+    there: u64,
+    back: u64,
+    fault: Option<Fault>,
+    /// A number for what else the fault needs to know.
+    draw: u64,
+}
+
+impl SimBucket {
+    /// An empty store, and a link to it. The name makes its faults and delays others than those of other links.
+    #[must_use]
+    pub fn new(world: &World, name: &str, faults: Faults) -> Self {
+        Self { world: world.clone(), store: Arc::default(), link: Link::shared(world, name, faults) }
+    }
+
+    /// Another link to the same store.
+    #[must_use]
+    pub fn link(&self, name: &str, faults: Faults) -> Self {
+        Self {
+            world: self.world.clone(),
+            store: Arc::clone(&self.store),
+            link: Link::shared(&self.world, name, faults),
+        }
+    }
+
+    /// Other faults from now on, for this link.
+    pub fn set_faults(&self, faults: Faults) {
+        self.ours().faults = faults;
+    }
+
+    /// Cuts this link between two times since the beginning. What arrives then has no effect; where only the answer is
+    /// lost, the caller cannot know.
+    pub fn unreachable(&self, times: Range<Duration>) {
+        self.ours().unreachable.push(nanoseconds(times.start)..nanoseconds(times.end));
+    }
+
+    /// What this link has been asked.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        self.ours().requests
+    }
+
+    /// How many requests over this link have met a fault.
+    #[must_use]
+    pub fn met(&self, fault: Fault) -> u64 {
+        self.ours().met[fault as usize]
+    }
+
+    /// Everything in the store, to go back to later.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        self.store().image()
+    }
+
+    /// Puts the store back to what it was. [`Image::default`] empties it.
+    pub fn restore(&self, image: &Image) {
+        self.store().restore(image);
+    }
+
+    /// Damages an object at rest. False if there is none.
+    #[must_use]
+    pub fn damage(&self, key: &str, damage: Damage) -> bool {
+        self.store().damage(key, damage)
+    }
+
+    /// All keys in the store, at once and without a request.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.store().keys()
+    }
+
+    /// An object of the store, at once and without a request.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<Bytes> {
+        self.store().get(key).cloned()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ours(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        self.world.state().now
+    }
+
+    /// Decides how a request goes, and makes it a part of the trace.
+    fn plan(&self, request: Request, key: &str) -> Plan {
+        let mut ours = self.ours();
+        let link = &mut *ours;
+        link.requests.count(request);
+        let fault = link.faults.draw(request, &mut link.random);
+        let draw = link.random.next();
+        if let Some(fault) = fault {
+            link.met[fault as usize] += 1;
+        }
+        let (shortest, longest) = link.faults.latency;
+        let (shortest, longest) = (nanoseconds(shortest), nanoseconds(longest));
+        let slower = if fault == Some(Fault::Slow) { 100 } else { 1 };
+        let all = (shortest + link.random.below(longest.saturating_sub(shortest) + 1)) * slower;
+        let there = link.random.below(all + 1);
+        drop(ours);
+        let mut state = self.world.state();
+        state.trace.note(hash(key.as_bytes(), request as u64));
+        state.trace.note(all ^ fault.map_or(0, |fault| (fault as u64 + 1) << 56));
+        Plan { there, back: all - there, fault, draw }
+    }
+
+    /// Notes the end of a request, with what stands for its answer.
+    fn note<T>(&self, answer: &Result<T, BucketError>, of: impl FnOnce(&T) -> u64) {
+        self.world.note(answer.as_ref().map_or_else(|error| u64::MAX - error.outcome as u64, of));
+    }
+
+    /// Whether the store cannot be reached at present.
+    fn is_cut(&self) -> bool {
+        let now = self.now();
+        let mut link = self.ours();
+        let cut = link.unreachable.iter().any(|times| times.contains(&now));
+        link.met[Fault::Unreachable as usize] += u64::from(cut);
+        cut
+    }
+
+    /// A create or a delete: an effect on its way, which does not need the caller any more.
+    async fn change<T: Send + 'static>(
+        &self,
+        request: Request,
+        key: &str,
+        change: impl FnOnce(&mut Store, u64) -> Result<T, BucketError> + Send + 'static,
+    ) -> Result<(T, Option<Fault>), BucketError> {
+        let plan = self.plan(request, key);
+        if let Some(outcome) = plan.no_effect() {
+            self.world.sleep_ns(plan.there + plan.back).await;
+            return Err(lost(outcome, request, key));
+        }
+        let late = match plan.fault {
+            Some(Fault::Late) => {
+                let most = nanoseconds(self.ours().faults.late_max);
+                plan.back + 1 + self.ours().random.below(most)
+            }
+            _ => 0,
+        };
+        let result = Arc::new(Mutex::new(None));
+        let (there, given) = (self.clone(), Arc::clone(&result));
+        self.world.after_ns(plan.there + late, move || {
+            // SUBTLE: without its caller a request may still arrive, and it may not.
+            let arrives = Arc::strong_count(&given) > 1 || late > 0 || plan.draw.is_multiple_of(2);
+            if arrives && !there.is_cut() {
+                let now = there.now();
+                let answer = change(&mut there.store(), now);
+                there.note(&answer, |_| now);
+                *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            }
+        });
+        self.world.sleep_ns(plan.there + plan.back).await;
+        let answer = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match answer {
+            _ if matches!(plan.fault, Some(Fault::Late | Fault::AnswerLost)) => {}
+            None => return Err(lost(Outcome::Unavailable, request, key)),
+            Some(answer) => {
+                if !self.is_cut() {
+                    return answer.map(|value| (value, plan.fault));
+                }
+            }
+        }
+        Err(lost(Outcome::Indeterminate, request, key))
+    }
+
+    /// A request that only reads: what is read is what is there when it arrives.
+    async fn read<T>(
+        &self,
+        request: Request,
+        key: &str,
+        read: impl FnOnce(&Store, &Plan) -> T,
+    ) -> Result<(T, Plan), BucketError> {
+        let plan = self.plan(request, key);
+        self.world.sleep_ns(plan.there).await;
+        let outcome = plan.no_effect().or_else(|| self.is_cut().then_some(Outcome::Unavailable));
+        let value = read(&self.store(), &plan);
+        self.world.sleep_ns(plan.back).await;
+        match outcome.or_else(|| self.is_cut().then_some(Outcome::Unavailable)) {
+            Some(outcome) => Err(lost(outcome, request, key)),
+            None => Ok((value, plan)),
+        }
+    }
+
+    async fn get_some(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Bytes>, BucketError> {
+        check_key(key)?;
+        let request = if range.is_some() { Request::Range } else { Request::Get };
+        let (body, plan) = self.read(request, key, |store, _| store.get(key).cloned()).await?;
+        let Some(mut body) = body else { return Ok(None) };
+        if let Some((start, length)) = range {
+            let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
+            body = body.slice(clamp(start)..clamp(start.saturating_add(length)));
+        }
+        let draw = usize::try_from(plan.draw).unwrap_or(0);
+        match plan.fault {
+            Some(Fault::Truncated) => body = damaged(&body, Damage::Truncate(draw % (body.len() + 1))),
+            Some(Fault::Flipped) => body = damaged(&body, Damage::Flip(draw)),
+            _ => {}
+        }
+        self.ours().requests.received += body.len() as u64;
+        Ok(Some(body))
+    }
+
+    /// The time of a stale list.
+    fn stale_at(&self, plan: &Plan) -> Option<u64> {
+        (plan.fault == Some(Fault::StaleList)).then(|| {
+            let most = stale_ns(self.ours().faults.stale_max);
+            self.now().saturating_sub(1 + plan.draw % most.max(1))
+        })
+    }
+}
+
+impl Bucket for SimBucket {
+    fn create<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, Result<Created, BucketError>> {
+        Box::pin(async move {
+            check_key(key)?;
+            self.ours().requests.sent += body.len() as u64;
+            self.world.note(hash(&body, 0));
+            let owned = key.to_owned();
+            let change = move |store: &mut Store, now| store.create(&owned, body, now);
+            match self.change(Request::Create, key, change).await? {
+                (Created::New, Some(Fault::OwnExists)) => Ok(Created::Exists),
+                (created, _) => Ok(created),
+            }
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
+        Box::pin(self.get_some(key, None))
+    }
+
+    fn get_range<'a>(
+        &'a self,
+        key: &'a str,
+        start: u64,
+        length: u64,
+    ) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
+        Box::pin(self.get_some(key, Some((start, length))))
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Result<Page, BucketError>> {
+        Box::pin(async move {
+            check_prefix(prefix)?;
+            let limit = limit.max(1);
+            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
+                Some(at) => store.list_at(at, prefix, after, limit),
+                None => store.list(prefix, after, limit),
+            };
+            Ok(self.read(Request::List, prefix, read).await?.0)
+        })
+    }
+
+    fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>> {
+        Box::pin(async move {
+            check_prefix(prefix)?;
+            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
+                Some(at) => store.folders_at(at, prefix),
+                None => store.folders(prefix),
+            };
+            Ok(self.read(Request::Folders, prefix, read).await?.0)
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            check_key(key)?;
+            let owned = key.to_owned();
+            let change = move |store: &mut Store, now| {
+                store.delete(&owned, now);
+                Ok(())
+            };
+            self.change(Request::Delete, key, change).await.map(|_| ())
+        })
+    }
+}
+
+impl fmt::Debug for SimBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimBucket").field("requests", &self.requests()).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// What is answered instead of doing anything.
+    const fn no_effect(&self) -> Option<Outcome> {
+        match self.fault {
+            Some(Fault::Failed) => Some(Outcome::Unavailable),
+            Some(Fault::Throttled) => Some(Outcome::Throttled),
+            _ => None,
+        }
+    }
+}
+
+impl Link {
+    fn shared(world: &World, name: &str, faults: Faults) -> Arc<Mutex<Self>> {
+        let random = world.random(name);
+        let requests = Requests::default();
+        Arc::new(Mutex::new(Self { faults, random, requests, met: [0; Fault::ALL.len()], unreachable: Vec::new() }))
+    }
+}
+
+impl Requests {
+    const fn count(&mut self, request: Request) {
+        let counter = match request {
+            Request::Create => &mut self.creates,
+            Request::Get => &mut self.gets,
+            Request::Range => &mut self.ranges,
+            Request::List => &mut self.lists,
+            Request::Folders => &mut self.folders,
+            Request::Delete => &mut self.deletes,
+        };
+        *counter += 1;
+    }
+}
+
+fn lost(outcome: Outcome, request: Request, key: &str) -> BucketError {
+    BucketError::new(outcome, format!("simulated fault: request={request:?} key={key:?}"))
+}
+
+/// A hash that is the same in every run.
+fn hash(bytes: &[u8], seed: u64) -> u64 {
+    bytes.chunks(8).fold(seed ^ bytes.len() as u64, |state, some| {
+        let mut word = [0; 8];
+        word[..some.len()].copy_from_slice(some);
+        (state.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}

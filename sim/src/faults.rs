@@ -1,0 +1,138 @@
+//! The faults that a request can meet, and how often.
+//! Layer 1.
+
+use std::time::Duration;
+
+use crate::random::Random;
+
+/// What can go wrong with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// It fails, and had no effect.
+    Failed,
+    /// It is refused for being one of too many, and had no effect.
+    Throttled,
+    /// It takes a hundred times as long.
+    Slow,
+    /// A create or delete has its effect, and the answer is lost.
+    AnswerLost,
+    /// A create or delete is given up, and has its effect once, later.
+    Late,
+    /// A create has its effect and says that the object was there: a library below has repeated it.
+    OwnExists,
+    /// An object is read short.
+    Truncated,
+    /// An object is read with one bit flipped.
+    Flipped,
+    /// A list, or the folders, are those of some time ago.
+    StaleList,
+    /// The bucket cannot be reached. Not drawn: see [`SimBucket::unreachable`](crate::SimBucket::unreachable).
+    Unreachable,
+}
+
+impl Fault {
+    /// Each of them.
+    pub const ALL: [Self; 10] = [
+        Self::Failed,
+        Self::Throttled,
+        Self::Slow,
+        Self::AnswerLost,
+        Self::Late,
+        Self::OwnExists,
+        Self::Truncated,
+        Self::Flipped,
+        Self::StaleList,
+        Self::Unreachable,
+    ];
+
+    /// Whether a request of this sort can meet it.
+    pub(crate) const fn concerns(self, request: Request) -> bool {
+        match self {
+            Self::Failed | Self::Throttled | Self::Slow | Self::Unreachable => true,
+            Self::AnswerLost | Self::Late => matches!(request, Request::Create | Request::Delete),
+            Self::OwnExists => matches!(request, Request::Create),
+            Self::Truncated | Self::Flipped => matches!(request, Request::Get | Request::Range),
+            Self::StaleList => matches!(request, Request::List | Request::Folders),
+        }
+    }
+}
+
+/// The sorts of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Create,
+    Get,
+    Range,
+    List,
+    Folders,
+    Delete,
+}
+
+/// How often each fault occurs to those requests that it concerns, and how long everything takes.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    rates: [u32; Fault::ALL.len()],
+    /// The shortest and the longest time from a request to its answer.
+    pub latency: (Duration, Duration),
+    /// How long after its answer the effect of a [`Fault::Late`] request comes at most.
+    pub late_max: Duration,
+    /// How old a [`Fault::StaleList`] is at most; beyond a minute it is a minute.
+    pub stale_max: Duration,
+}
+
+impl Faults {
+    /// No faults, and a latency as within a region.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            rates: [0; Fault::ALL.len()],
+            latency: (Duration::from_millis(5), Duration::from_millis(60)),
+            late_max: Duration::from_secs(30),
+            stale_max: Duration::from_secs(10),
+        }
+    }
+
+    /// The same with a fault in so many of 1,000,000 requests that it concerns. Together they should stay below that.
+    #[must_use]
+    pub const fn with(mut self, fault: Fault, per_million: u32) -> Self {
+        self.rates[fault as usize] = per_million;
+        self
+    }
+
+    /// The same with this latency, from the shortest to the longest.
+    #[must_use]
+    pub const fn taking(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.latency = (shortest, longest);
+        self
+    }
+
+    /// Some of these faults, each as likely to be left out as not, at rates up to `per_million`: what one fault hides
+    /// shows when it is absent.
+    #[must_use]
+    pub fn some(mut self, of: &[Fault], per_million: u32, random: &mut Random) -> Self {
+        for fault in of {
+            let rate = random.below(u64::from(per_million) + 1);
+            if random.chance(500_000) {
+                self.rates[*fault as usize] = u32::try_from(rate).unwrap_or(u32::MAX);
+            }
+        }
+        self
+    }
+
+    /// The fault that a request meets, if any.
+    pub(crate) fn draw(&self, request: Request, random: &mut Random) -> Option<Fault> {
+        if self.rates == [0; Fault::ALL.len()] {
+            return None;
+        }
+        let mut at = u32::try_from(random.below(1_000_000)).unwrap_or(u32::MAX);
+        for (fault, rate) in Fault::ALL.into_iter().zip(self.rates) {
+            if fault.concerns(request) {
+                if at < rate {
+                    return Some(fault);
+                }
+                at -= rate;
+            }
+        }
+        None
+    }
+}
