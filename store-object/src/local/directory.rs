@@ -226,8 +226,9 @@ fn make_all(path: &Path) -> io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     above.map_or(Ok(()), make_all)?;
     match fs::create_dir(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
-        made => made?,
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Err(_) if !path.is_dir() => return Err(ErrorKind::NotADirectory.into()),
+        _ => {}
     }
     sync_folder(above.unwrap_or(Path::new(".")))
 }

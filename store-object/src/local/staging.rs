@@ -77,8 +77,15 @@ impl Staging {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let lock =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
+        let path = self.folder.join(LOCK);
+        let lock = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+                // For reading: a file that is open for writing keeps a disk from being mounted read-only.
+                File::open(&path)?
+            }
+            opened => opened?,
+        };
         // Without locks nobody can get the exclusive one either, so nothing is cleaned.
         let _ = lock.lock_shared();
         *held = Some(lock);
