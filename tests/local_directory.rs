@@ -1,7 +1,9 @@
 //! The bucket in a directory: what is left of a crash, who shares it, and what each failure is reported as.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -13,8 +15,8 @@ use store_object::LocalBucket;
 use tempfile::TempDir;
 
 fn bucket() -> (TempDir, LocalBucket) {
-    let directory = tempfile::tempdir().unwrap();
-    let bucket = LocalBucket::open(directory.path()).unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let bucket = LocalBucket::open(directory.path()).expect("an open bucket");
     (directory, bucket)
 }
 
@@ -23,26 +25,26 @@ fn create(bucket: &LocalBucket, key: &str, body: &'static [u8]) -> Result<Create
 }
 
 fn get(bucket: &LocalBucket, key: &str) -> Option<Bytes> {
-    block_on(bucket.get(key)).unwrap()
+    block_on(bucket.get(key)).expect("an answer")
 }
 
 fn keys(bucket: &LocalBucket) -> Vec<String> {
-    let page = block_on(bucket.list("", None, 1_000)).unwrap();
+    let page = block_on(bucket.list("", None, 1_000)).expect("a page");
     page.objects.into_iter().map(|stored| stored.key).collect()
 }
 
 /// The error, if it is of this outcome, and says this and where.
 fn demand<T: std::fmt::Debug>(result: Result<T, BucketError>, outcome: Outcome, says: &str, path: &Path) {
-    let error = result.unwrap_err();
+    let error = result.expect_err("an error");
     let message = error.to_string();
     assert_eq!(error.outcome, outcome, "{message}");
     assert!(message.contains(says), "{message} does not say {says:?}");
-    assert!(message.contains(path.to_str().unwrap()), "{message} does not name {path:?}");
+    assert!(message.contains(path.to_str().expect("a path of text")), "{message} does not name {path:?}");
 }
 
 /// Every file in the directory, also those that no list shows.
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
     files.sort();
     files
@@ -183,6 +185,29 @@ fn a_killed_process_leaves_whole_objects_only() {
     assert!(objects > 0);
 }
 
+/// Processes that want the same keys: each key is won once.
+#[test]
+fn of_several_processes_one_creates() {
+    const NAME: &str = "of_several_processes_one_creates";
+    const KEYS: u32 = 200;
+    if let Some(directory) = child(NAME) {
+        let bucket = LocalBucket::open(directory).unwrap();
+        let key = |number: u32| format!("race/{}/{number}", number / 20);
+        let won = (0..KEYS).filter(|number| create(&bucket, &key(*number), b"x").unwrap() == Created::New).count();
+        return println!("done won={won}.");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let start = || again(NAME, directory.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();
+    let children = [start(), start(), start(), start()];
+    let won = children.map(|child| {
+        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let (_, won) = said.split_once("won=").unwrap();
+        won.split_once('.').unwrap().0.parse::<u32>().unwrap()
+    });
+    assert_eq!(won.iter().sum::<u32>(), KEYS, "{won:?}");
+    assert_eq!(keys(&LocalBucket::open(directory.path()).unwrap()).len(), KEYS as usize);
+}
+
 #[test]
 fn a_key_that_is_a_folder_or_below_an_object_is_refused() {
     let (directory, bucket) = bucket();
@@ -224,6 +249,7 @@ fn a_directory_that_is_gone_or_replaced_is_unavailable() {
         demand(block_on(bucket.list("v1/", None, 1)), Outcome::Unavailable, says, &root);
         demand(block_on(bucket.folders("")), Outcome::Unavailable, says, &root);
         demand(block_on(bucket.delete("v1/a")), Outcome::Unavailable, says, &root);
+        demand(create(&bucket, "v1/b", b"x"), Outcome::Unavailable, says, &root);
         demand(create(&bucket, "v2/b", b"x"), Outcome::Unavailable, says, &root);
     };
     fs::rename(&root, &aside).unwrap();
@@ -285,7 +311,10 @@ fn a_missing_permission_is_refused_and_reading_is_enough_to_read() {
     // Permissions do not bind the superuser: nobody runs this then.
     let is_bound = fs::read_dir(root.join("closed")).is_err();
     let user: &[&str] = if is_bound { &[] } else { &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] };
-    finish(again(NAME, &root, user));
+    // A copy, since nobody may not be allowed to go where this program is.
+    let this = root.join("test");
+    fs::copy(env::current_exe().unwrap(), &this).unwrap();
+    finish(by(user, &this, NAME, &root));
     for path in ["open", "open/v1", "open/#staging", "closed"] {
         allow(path, 0o755);
     }
@@ -334,22 +363,19 @@ fn child(name: &str) -> Option<PathBuf> {
 }
 
 /// This test again, in a process of its own that is started by another command.
-fn again(name: &str, directory: &Path, by: &[&str]) -> Command {
-    let this = env::current_exe().unwrap();
-    let mut command = match by {
-        [] => Command::new(&this),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg(&this);
-            command
-        }
-    };
-    command.args(["--exact", name, "--nocapture"]).env("TEST", name).env("DIRECTORY", directory);
+fn again(name: &str, directory: &Path, command: &[&str]) -> Command {
+    by(command, &env::current_exe().expect("the path of this program"), name, directory)
+}
+
+fn by(command: &[&str], program: &Path, name: &str, directory: &Path) -> Command {
+    let mut words = command.iter().map(OsStr::new).chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words).args(["--exact", name, "--nocapture"]).env("TEST", name).env("DIRECTORY", directory);
     command
 }
 
 fn finish(mut command: Command) {
-    let output = command.output().unwrap();
+    let output = command.output().expect("a child that ran");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("done"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }

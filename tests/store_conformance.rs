@@ -43,10 +43,10 @@ fn race<B: Bucket>(handles: &[B]) {
                 .enumerate()
                 .map(|(creator, bucket)| {
                     let key = &key;
-                    scope.spawn(move || block_on(bucket.create(key, creators_body(creator))).unwrap())
+                    scope.spawn(move || block_on(bucket.create(key, creators_body(creator))).expect("an answer"))
                 })
                 .collect();
-            creators.into_iter().map(|creator| creator.join().unwrap()).collect()
+            creators.into_iter().map(|creator| creator.join().expect("a creator that ended")).collect()
         });
         block_on(demand_one_winner(&handles[0], &key, answers));
     }

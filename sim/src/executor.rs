@@ -11,16 +11,12 @@ use std::{
 
 use crate::{
     random::Random,
-    task::{Bell, Join, Work},
+    task::{Bell, Join, Region, Work},
     world::{TaskKey, Timer, World, nanoseconds},
 };
 
 /// How many polls may follow each other without time passing before that is taken for an endless loop.
 const POLLS_AT_ONCE_MAX: u64 = 10_000_000;
-
-/// A group of tasks that crash together: a replica's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Region(u32);
 
 /// Why the executor stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +195,7 @@ impl Executor {
             let pick = if ready > 1 { self.random.below(ready) } else { 0 };
             if ready > 0 {
                 let task = state.ready.swap_remove(usize::try_from(pick).unwrap_or(0));
-                state.trace.note(u64::from(task.slot));
+                state.trace.event(u64::from(task.slot));
                 Some(task)
             } else {
                 None

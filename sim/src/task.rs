@@ -14,6 +14,10 @@ use std::{
 
 use crate::world::{TaskKey, World};
 
+/// A group of tasks that crash together: a replica's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Region(pub(crate) u32);
+
 /// What the executor polls.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -13,9 +13,8 @@ use std::{
 };
 
 use crate::{
-    executor::Region,
     random::Random,
-    task::{Join, Work, joined},
+    task::{Join, Region, Work, joined},
 };
 
 /// A handle on the world. Clones are the same world.
@@ -117,7 +116,7 @@ impl World {
         join
     }
 
-    /// Makes a number a part of the trace.
+    /// Makes a number a part of the trace, without counting it as an event.
     pub fn note(&self, number: u64) {
         self.state().trace.note(number);
     }
@@ -143,6 +142,11 @@ impl fmt::Debug for World {
 impl Trace {
     pub(crate) fn note(&mut self, number: u64) {
         self.hash = (self.hash.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    /// Notes an event.
+    pub(crate) fn event(&mut self, number: u64) {
+        self.note(number);
         self.events += 1;
     }
 }
@@ -195,7 +199,7 @@ impl State {
             return None;
         }
         let Reverse((_, number, entry)) = self.queue.pop()?;
-        self.trace.note(number);
+        self.trace.event(number);
         Some(self.take(entry, number))
     }
 

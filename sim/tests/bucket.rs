@@ -17,7 +17,7 @@ fn always(fault: Fault) -> (Executor, SimBucket, SimBucket) {
 }
 
 fn outcome<T: std::fmt::Debug>(result: Result<T, BucketError>) -> Outcome {
-    result.unwrap_err().outcome
+    result.expect_err("a fault").outcome
 }
 
 fn body() -> Bytes {

@@ -100,7 +100,7 @@ fn hear(root: &Path, seen: &Mutex<Seen>, event: notify::Result<Event>) {
         _ if event.need_rescan() => note(seen, [None]),
         // SUBTLE: objects can be in a new folder before it is watched.
         EventKind::Create(CreateKind::Folder) => {
-            note(seen, event.paths.iter().filter_map(|path| key(root, path)).map(|_| None))
+            note(seen, event.paths.iter().filter_map(|path| key(root, path)).map(|_| None));
         }
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)) | EventKind::Any => {
             note(seen, event.paths.iter().filter_map(|path| key(root, path)).map(Some));

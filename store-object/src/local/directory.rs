@@ -56,14 +56,12 @@ impl Directory {
             if fs::symlink_metadata(&path).is_ok() {
                 return taken(&path, folder);
             }
+            self.check_presence()?;
             self.make_folder(folder)?;
-            let staged = match self.staging.write(body) {
-                Ok(staged) => staged,
-                Err(error) => {
-                    self.check_presence()?;
-                    return Err(failed("create an object", &path, error, Outcome::Unavailable));
-                }
-            };
+            let staged = self
+                .staging
+                .write(body)
+                .map_err(|error| failed("create an object", &path, error, Outcome::Unavailable))?;
             match fs::hard_link(staged.path(), &path) {
                 Ok(()) => return durable(&path, folder, Created::New),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => return taken(&path, folder),
@@ -120,9 +118,6 @@ impl Directory {
             let durable = self.durable();
             folder.ancestors().take_while(|above| *above != self.root && !durable.contains(*above)).collect()
         };
-        if !missing.is_empty() {
-            self.check_presence()?;
-        }
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
