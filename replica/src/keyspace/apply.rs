@@ -1,7 +1,7 @@
 //! Merging what comes from elsewhere: the rows of a segment, the objects of a snapshot.
 //! Layer 2.
 
-use crdt_core::{Bytes, Dot, Frontier, Object, ObjectChanges, ReplicaId, Tally, Timestamp};
+use crdt_core::{Bytes, Dot, Frontier, Object, ReplicaId, Tally};
 use foldhash::fast::FixedState;
 
 use super::{Early, Keyspace, View};
@@ -22,8 +22,6 @@ pub struct Merged {
     /// Tallies that are dead after the merge. To be buried when the frontier has moved, not before: what a purge waits
     /// for includes what has just been merged.
     pub dead: Vec<Dead>,
-    /// The latest time of any write.
-    pub latest: Timestamp,
 }
 
 /// A tally that has died.
@@ -36,42 +34,31 @@ pub struct Dead {
 }
 
 impl Keyspace {
-    /// Merges one row of the segment `dot`, and notes removals that it makes ahead of their adds.
+    /// Merges what a segment says of one object: `merge` is given the object, what has been seen of it, and where to note
+    /// removals that come ahead of their adds.
     ///
     /// The caller moves the frontier past the segment when all its rows are in, and settles `early` then.
     ///
-    /// Cost: in the row.
-    pub fn merge_row(&self, applied: &mut Applied, key: &ObjectKey, changes: &ObjectChanges, merged: &mut Merged) {
+    /// Cost: that of `merge`, under the shard's lock.
+    pub fn merge_row(
+        &self,
+        applied: &mut Applied,
+        key: &ObjectKey,
+        merged: &mut Merged,
+        merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
+    ) {
         let hash = self.hash(key.path());
         let mut shard = self.lock(self.shard(hash));
+        let mut ahead = Ahead { own: self.replica(), frontier: &applied.frontier, removed: Vec::new() };
         let view = View { frontier: &applied.frontier, early: &applied.early, key };
         let ((), presence) = shard.change(hash, key, |object, _| {
-            let same_kind = object.merge_changes(&view, changes);
-            debug_assert!(same_kind.is_ok(), "a row's changes are of its key's kind");
-            if let ObjectChanges::Counter(changes) = changes {
-                let of = |replica| changes.tallies().iter().any(|tally| tally.parts().replica == replica);
-                merged.note_dead(key, object, of);
-            }
+            merge(object, &view, &mut ahead);
+            merged.note_dead(key, object);
         });
         self.keep_index(key, presence);
-        let own = self.replica();
-        let mut ahead = |dot: &Dot, element: Option<&Bytes>| {
-            if dot.replica != own && !applied.frontier.covers(*dot) {
-                applied.early.insert(*dot, (key.clone(), element.cloned()));
-            }
-        };
-        match changes {
-            ObjectChanges::Counter(_) => {}
-            ObjectChanges::Register(edit) => {
-                edit.removed().iter().for_each(|dot| ahead(dot, None));
-                let latest = edit.added().iter().map(|write| write.timestamp).max();
-                merged.latest = merged.latest.max(latest.unwrap_or_default());
-            }
-            ObjectChanges::Set(edits) => {
-                for (element, edit) in edits.edits() {
-                    edit.removed().iter().for_each(|dot| ahead(dot, Some(element)));
-                }
-            }
+        drop(shard);
+        for (dot, element) in ahead.removed {
+            applied.early.insert(dot, (key.clone(), element));
         }
     }
 
@@ -96,7 +83,7 @@ impl Keyspace {
             let none = Object::new(key.kind(), FixedState::default());
             let same_kind = held.merge(&seen, object.unwrap_or(&none), &their_seen);
             debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            merged.note_dead(key, held, |_| true);
+            merged.note_dead(key, held);
         });
         self.keep_index(key, presence);
     }
@@ -124,8 +111,25 @@ impl Keyspace {
 }
 
 impl Merged {
-    fn note_dead(&mut self, key: &ObjectKey, object: &Object<FixedState>, of: impl Fn(ReplicaId) -> bool) {
-        let dead = object.tallies().iter().filter(|tally| tally.is_dead() && of(tally.parts().replica));
+    fn note_dead(&mut self, key: &ObjectKey, object: &Object<FixedState>) {
+        let dead = object.tallies().iter().filter(|tally| tally.is_dead());
         self.dead.extend(dead.map(|tally| Dead { key: key.clone(), tally: *tally }));
+    }
+}
+
+/// Where removals are noted that come ahead of what they remove.
+#[derive(Debug)]
+pub struct Ahead<'a> {
+    own: ReplicaId,
+    frontier: &'a Frontier,
+    removed: Vec<(Dot, Option<Bytes>)>,
+}
+
+impl Ahead<'_> {
+    /// Notes those of `removed` that have not been applied yet. `element` is `None` in a register.
+    pub fn note(&mut self, removed: &[Dot], element: Option<&[u8]>) {
+        for dot in removed.iter().filter(|dot| dot.replica != self.own && !self.frontier.covers(**dot)) {
+            self.removed.push((*dot, element.map(Bytes::from)));
+        }
     }
 }

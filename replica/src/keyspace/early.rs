@@ -53,9 +53,9 @@ impl Early {
         self.0.is_empty()
     }
 
-    fn has(&self, dot: Dot, key: &ObjectKey, element: Option<&Bytes>) -> bool {
+    fn has(&self, dot: Dot, key: &ObjectKey, element: Option<&[u8]>) -> bool {
         // Nearly always empty: the common case must not build a key to look up.
-        self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.cloned())))
+        self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.map(Bytes::from))))
     }
 }
 
@@ -76,8 +76,14 @@ impl Seen for View<'_> {
     }
 }
 
+impl Seen<[u8]> for View<'_> {
+    fn has_seen(&self, dot: Dot, element: &[u8]) -> bool {
+        self.frontier.covers(dot) || self.early.has(dot, self.key, Some(element))
+    }
+}
+
 impl Seen<Bytes> for View<'_> {
     fn has_seen(&self, dot: Dot, element: &Bytes) -> bool {
-        self.frontier.covers(dot) || self.early.has(dot, self.key, Some(element))
+        self.has_seen(dot, &**element)
     }
 }

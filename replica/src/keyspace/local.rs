@@ -4,7 +4,7 @@
 use core::fmt;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Timestamp};
+use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
 use foldhash::fast::FixedState;
 
 use super::{
@@ -28,6 +28,15 @@ pub enum Change {
     Write(Bytes, Timestamp),
     /// Deletes whatever is there.
     Delete,
+}
+
+/// What a local operation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The position of the segment that will carry it.
+    pub position: Position,
+    /// True when nothing waited for a segment before: whoever writes the log has to be told.
+    pub was_idle: bool,
 }
 
 /// Why a local operation was refused. Nothing was changed.
@@ -63,11 +72,16 @@ impl Change {
     /// What it adds to the bytes that wait for a segment, estimated from above.
     fn bytes(&self, key: &ObjectKey) -> u64 {
         const ROW: usize = 64;
-        let payload = match self {
+        (ROW + key.path().len() + self.payload()) as u64
+    }
+
+    /// The bytes of the element or value.
+    #[must_use]
+    pub fn payload(&self) -> usize {
+        match self {
             Self::Add(bytes) | Self::Remove(bytes) | Self::Write(bytes, _) => bytes.len(),
             Self::Increment(_) | Self::Count(_) | Self::Delete => 0,
-        };
-        (ROW + key.path().len() + payload) as u64
+        }
     }
 }
 
@@ -77,12 +91,13 @@ impl Keyspace {
     /// # Errors
     ///
     /// [`Refusal`]; nothing is changed.
-    pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<(), Refusal> {
+    pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
         let hash = self.hash(key.path());
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
-        self.apply_change(&mut shard, hash, key, change, open)
+        let was_idle = self.apply_change(&mut shard, hash, key, change, open)?;
+        Ok(Changed { position: open.dot().position, was_idle })
     }
 
     /// Changes several objects under one position: all of them, or none.
@@ -93,7 +108,7 @@ impl Keyspace {
     /// # Errors
     ///
     /// The first [`Refusal`]; nothing is changed.
-    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<(), Refusal> {
+    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<Changed, Refusal> {
         let hashed: Vec<(u64, usize)> =
             changes.iter().map(|(key, _)| self.hash(key.path())).map(|hash| (hash, self.shard(hash))).collect();
         let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
@@ -102,13 +117,13 @@ impl Keyspace {
         // In ascending order, so that two batches cannot wait for each other.
         let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
         let place = |shard: usize| numbers.partition_point(|number| *number < shard);
-        let Some(first) = shards.first() else { return Ok(()) };
-        let open = first.open();
+        let open = shards.first().map_or_else(|| self.source.open(), Locked::open);
         rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
+        let mut was_idle = false;
         for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
-            self.apply_change(&mut shards[place(shard)], hash, key, change, open)?;
+            was_idle |= self.apply_change(&mut shards[place(shard)], hash, key, change, open)?;
         }
-        Ok(())
+        Ok(Changed { position: open.dot().position, was_idle })
     }
 
     fn apply_change(
@@ -118,16 +133,13 @@ impl Keyspace {
         key: &ObjectKey,
         change: &Change,
         open: OpenDot<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         if matches!(change, Change::Delete | Change::Remove(_)) && shard.get(hash, key.path(), key.kind()).is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let (done, presence) = shard.change(hash, key, |object, owed| apply(object, owed, change, open));
         self.keep_index(key, presence);
-        if done? {
-            self.pending_bytes.fetch_add(change.bytes(key), Ordering::Relaxed);
-        }
-        Ok(())
+        Ok(done? && self.pending_bytes.fetch_add(change.bytes(key), Ordering::Relaxed) == 0)
     }
 
     pub(super) fn keep_index(&self, key: &ObjectKey, presence: Presence) {

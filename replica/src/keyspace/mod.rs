@@ -23,20 +23,20 @@ use std::{
     },
 };
 
-use crdt_core::{DotSource, Kind, Object, ReplicaId, Value};
+use crdt_core::{Dot, DotSource, Kind, Object, Position, ReplicaId, Value};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
-pub use apply::{Applied, Dead, Merged};
+pub use apply::{Ahead, Applied, Dead, Merged};
 pub use cut::Cut;
 pub use early::{Early, Removed, View};
-pub use local::{Change, Refusal};
+pub use local::{Change, Changed, Refusal};
 
 use self::{
     index::Index,
     shard::{Locked, Map, Side},
 };
-use crate::key::ObjectKey;
+use crate::key::{InvalidPath, ObjectKey};
 
 /// Every object of a replica.
 #[derive(Debug)]
@@ -94,6 +94,20 @@ impl Keyspace {
         Kind::ALL.into_iter().filter(live).collect()
     }
 
+    /// The key of the object of this kind at `path`: the one that is held, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] when there is none and `path` is not a path.
+    pub fn key(&self, path: &str, kind: Kind) -> Result<ObjectKey, InvalidPath> {
+        let hash = self.hash(path);
+        let table = self.map.shards()[self.shard(hash)].read();
+        match table.get(hash, |(key, _)| key.is(path, kind)) {
+            Some((key, _)) => Ok(key.clone()),
+            None => ObjectKey::new(path, kind),
+        }
+    }
+
     /// At most `limit` keys that begin with `prefix` and come after `after`, in ascending order: of objects that are
     /// there, live or not.
     #[must_use]
@@ -113,9 +127,21 @@ impl Keyspace {
         self.len() == 0
     }
 
+    /// The position that is open: what is changed now is cut there or later.
+    #[must_use]
+    pub fn open(&self) -> Position {
+        self.source.open().dot().position
+    }
+
     /// Bytes of changes that no segment has taken yet, estimated from above.
     pub fn pending_bytes(&self) -> u64 {
         self.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The open dot, if a change of this object waits to be cut under it or under the one before.
+    pub fn owes(&self, key: &ObjectKey) -> Option<Dot> {
+        let shard = self.lock(self.shard(self.hash(key.path())));
+        shard.owes(key).then(|| shard.open().dot())
     }
 
     fn hash(&self, path: &str) -> u64 {

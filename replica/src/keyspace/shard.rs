@@ -142,6 +142,11 @@ impl<'a> Locked<'a> {
         (result, Presence { was: found, is: !is_empty })
     }
 
+    /// True when a change of this object waits for a segment.
+    pub(super) fn owes(&self, key: &ObjectKey) -> bool {
+        self.side.buffers.iter().any(|buffer| buffer.changes.contains_key(key) || buffer.counted.contains(key))
+    }
+
     /// Takes what changed in this shard under a position that has been closed.
     pub(super) fn take(&mut self, closed: Position, own: ReplicaId, rows: &mut Vec<(ObjectKey, ObjectChanges)>) {
         let Self { table, side, hasher, .. } = self;

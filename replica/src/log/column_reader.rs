@@ -107,7 +107,7 @@ impl<'a> ColumnReader<'a> {
         Ok(Some((kind, count)))
     }
 
-    /// The path's order is told by the first byte beyond the shared ones, which are as many as can be.
+    /// The first byte beyond the shared ones, which are as many as can be, tells the order nearly always.
     fn next_path(&mut self, kind: Kind, key: &mut LastKey) -> Result<(), DecodeError> {
         let shared = self.columns[SHARED].varint()?;
         let length = self.columns[LENGTHS].varint()?;
@@ -123,22 +123,33 @@ impl<'a> ColumnReader<'a> {
         if has_control_characters(suffix) {
             return Err(self.columns[PATHS].corrupt("a path has a control character"));
         }
-        let replaced = &key.path[shared..];
-        if suffix.is_empty() {
-            let same = replaced.is_empty() && !key.path.is_empty();
-            if !same || key.kind.is_none_or(|before| before >= kind) {
-                return Err(self.columns[PATHS].corrupt("rows are not in ascending order of their keys"));
-            }
-        } else if suffix.as_bytes() <= replaced.as_bytes() {
-            return Err(self.columns[PATHS].corrupt("rows are not in ascending order of their keys"));
-        } else if char_floor(suffix, common_prefix(suffix.as_bytes(), replaced.as_bytes())) != 0 {
-            return Err(self.columns[SHARED].corrupt("a path shares less than it could"));
+        let replaced = key.path[shared..].as_bytes();
+        match (suffix.as_bytes().first(), replaced.first()) {
+            (Some(new), Some(old)) if new > old => {}
+            (Some(_), None) => {}
+            _ => self.check_suffix(kind, key, suffix, shared)?,
         }
         key.path.truncate(shared);
         key.path.push_str(suffix);
         key.kind = Some(kind);
         self.content += key.path.len() as u64;
         Ok(())
+    }
+
+    /// What is left of the check of a path's order when the first bytes do not settle it: the same path again, characters
+    /// that begin alike, or a fault.
+    #[cold]
+    fn check_suffix(&self, kind: Kind, key: &LastKey, suffix: &str, shared: usize) -> Result<(), DecodeError> {
+        let replaced = &key.path[shared..];
+        let repeated = suffix.is_empty() && replaced.is_empty() && !key.path.is_empty();
+        let in_order = if repeated { key.kind < Some(kind) } else { suffix > replaced };
+        if !in_order {
+            Err(self.columns[PATHS].corrupt("rows are not in ascending order of their keys"))
+        } else if char_floor(suffix, common_prefix(suffix.as_bytes(), replaced.as_bytes())) != 0 {
+            Err(self.columns[SHARED].corrupt("a path shares less than it could"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads `count` tallies of a counter.
@@ -157,6 +168,7 @@ impl<'a> ColumnReader<'a> {
         Ok(())
     }
 
+    #[inline]
     fn read_tally(&mut self) -> Result<Tally, DecodeError> {
         let flags = self.columns[FLAGS].byte()?;
         if flags & !TALLY_FLAGS != 0 {
@@ -202,6 +214,7 @@ impl<'a> ColumnReader<'a> {
     }
 
     /// A position that is there only if it is not `base`.
+    #[inline]
     fn read_other_position(&mut self, there: bool, base: Position) -> Result<Position, DecodeError> {
         if !there {
             return Ok(base);
@@ -213,6 +226,7 @@ impl<'a> ColumnReader<'a> {
         Ok(position)
     }
 
+    #[inline]
     fn read_replica(&mut self) -> Result<(usize, crdt_core::ReplicaId), DecodeError> {
         let index = self.columns[POSITIONS].varint()?;
         let Some(replica) = self.bases.names.id(index) else {
@@ -243,6 +257,7 @@ impl<'a> ColumnReader<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn read_dot(&mut self) -> Result<Dot, DecodeError> {
         let (index, replica) = self.read_replica()?;
         let position = read_position(&mut self.columns[POSITIONS], self.bases.positions[index])?;
@@ -320,6 +335,7 @@ impl<'a> ColumnReader<'a> {
 }
 
 /// See [`put_position`](super::columns::put_position).
+#[inline]
 pub(super) fn read_position(reader: &mut Reader<'_>, base: Position) -> Result<Position, DecodeError> {
     let code = reader.varint()?;
     if code & 1 == 0 {

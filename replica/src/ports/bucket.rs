@@ -41,7 +41,8 @@ pub trait Bucket: Send + Sync + fmt::Debug {
 
     /// `length` bytes of the object from `start`, fewer where it ends earlier (none at or past its end), or `None` if
     /// there is no object.
-    fn get_range<'a>(&'a self, key: &'a str, start: u64, length: u64) -> Answer<'a, Result<Option<Bytes>, BucketError>>;
+    fn get_range<'a>(&'a self, key: &'a str, start: u64, length: u64)
+    -> Answer<'a, Result<Option<Bytes>, BucketError>>;
 
     /// At most `limit` objects whose keys begin with `prefix` and come after `after`, in ascending order.
     ///
@@ -191,6 +192,8 @@ pub fn check_prefix(prefix: &str) -> Result<(), BucketError> {
     }
     match prefix.strip_suffix('/') {
         Some(folder) => check_key(folder),
-        None => Err(BucketError::new(Outcome::Refused, format!("not a prefix: it must end with `/`: prefix={prefix:?}"))),
+        None => {
+            Err(BucketError::new(Outcome::Refused, format!("not a prefix: it must end with `/`: prefix={prefix:?}")))
+        }
     }
 }

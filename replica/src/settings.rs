@@ -1,0 +1,51 @@
+//! The settings of a replica, and what they cost.
+//! Layer 1.
+
+use core::time::Duration;
+
+/// The intervals and limits of a replica.
+///
+/// # Cost
+///
+/// A replica that changes all the time makes one PUT for each `flush_interval`: 2.6 million a month at 1 s. One that
+/// changes nothing makes none. Each peer's log is asked for with one GET for each poll: between `poll_min`, while it
+/// grows, and `poll_max`, when it does not: 86,400 a month and peer when idle at 30 s. Each bucket is listed once for each
+/// `discovery_interval`: 8,640 a month at 5 minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How long after the first unflushed change the open segment is cut. 1 s.
+    pub flush_interval: Duration,
+    /// How many bytes of changes cut the open segment at once. 1 MiB.
+    pub segment_bytes: u64,
+    /// How many bytes of changes may wait; beyond it local operations fail with `Backpressure`. 64 MiB.
+    pub pending_bytes: u64,
+    /// How long is waited before a peer's log is asked again while it grows. 1 s.
+    pub poll_min: Duration,
+    /// The same when it has not grown for long. 30 s.
+    pub poll_max: Duration,
+    /// How often the buckets are listed for logs of new replicas, and logs for collected slots. 5 minutes.
+    pub discovery_interval: Duration,
+    /// How long opening tries to reach what this replica had seen before, and to be answered by a bucket. 5 s.
+    pub catch_up: Duration,
+    /// How far ahead of the wall clock a time may be. 5 minutes.
+    pub clock_ahead: Duration,
+    /// How many shards the keyspace has: a power of two, at least 2. More let more threads write at once. 64.
+    pub shards: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(1),
+            segment_bytes: 1 << 20,
+            pending_bytes: 64 << 20,
+            poll_min: Duration::from_secs(1),
+            poll_max: Duration::from_secs(30),
+            discovery_interval: Duration::from_secs(300),
+            catch_up: Duration::from_secs(5),
+            clock_ahead: Duration::from_secs(300),
+            shards: 64,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a running replica is made of.
+//! Layer 4.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crdt_core::{HybridClock, Position, Timestamp};
+
+use super::{
+    signal::{Signal, Watermark},
+    state::State,
+    store::{Store, World},
+    takeover::LogPlace,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    key::ObjectKey,
+    keyspace::{Change, Changed, Keyspace, Refusal},
+    log::{Keys, MacKey},
+    settings::Settings,
+};
+
+/// Why a replica takes no more writes.
+pub(crate) type Ended = (ErrorKind, String);
+
+/// A region's bucket, as this replica reads it.
+#[derive(Debug)]
+pub(crate) struct Region {
+    pub(crate) name: String,
+    pub(crate) store: Store,
+}
+
+/// A running replica. Handles share it; `run` drives it.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) world: World,
+    pub(crate) keys: Keys,
+    pub(crate) mac: Option<MacKey>,
+    /// Its own log, in its own region's bucket.
+    pub(crate) own: LogPlace,
+    /// Every bucket that is read, its own first.
+    pub(crate) regions: Vec<Region>,
+    /// Written in every object that it makes.
+    pub(crate) nonce: [u8; 16],
+    pub(crate) keyspace: Keyspace,
+    state: Mutex<State>,
+    clock: Mutex<HybridClock>,
+    /// Raised when something waits to be flushed that did not before.
+    pub(crate) changed: Signal,
+    /// Raised when somebody wants it flushed now.
+    pub(crate) flush: Signal,
+    /// The last position of the own log that is in the bucket.
+    pub(crate) durable: Watermark<Position, Ended>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        settings: Settings,
+        world: World,
+        own: LogPlace,
+        regions: Vec<Region>,
+        nonce: [u8; 16],
+        keyspace: Keyspace,
+        state: State,
+        clock: HybridClock,
+        durable: Position,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            world,
+            keys: own.keys.clone(),
+            mac: own.mac.clone(),
+            own,
+            regions,
+            nonce,
+            keyspace,
+            state: Mutex::new(state),
+            clock: Mutex::new(clock),
+            changed: Signal::default(),
+            flush: Signal::default(),
+            durable: Watermark::new(durable),
+        })
+    }
+
+    /// What is known. It is locked for moments only, and never across an await.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clock(&self) -> MutexGuard<'_, HybridClock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time for a write.
+    pub(crate) fn tick(&self) -> Result<Timestamp, Error> {
+        let tick = self.clock().tick(self.world.clock.wall_ms());
+        tick.map_err(|skew| Error::new(ErrorKind::ClockSkew, skew.to_string()))
+    }
+
+    /// Makes local changes, all or none.
+    pub(crate) fn change(&self, changes: &[(ObjectKey, Change)]) -> Result<Position, Error> {
+        self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
+        let waiting = self.keyspace.pending_bytes();
+        if waiting > self.settings.pending_bytes {
+            let message = format!(
+                "too much waits for the bucket; try again when it has caught up: pending_bytes={waiting} limit={}",
+                self.settings.pending_bytes
+            );
+            return Err(Error::new(ErrorKind::Backpressure, message));
+        }
+        let changed = match changes {
+            [(key, change)] => self.keyspace.change(key, change),
+            changes => self.keyspace.batch(changes),
+        };
+        let Changed { position, was_idle } = changed.map_err(|refusal| match &refusal {
+            Refusal::KindMismatch { .. } => Error::new(ErrorKind::KindMismatch, refusal.to_string()),
+            Refusal::Overflow(_) => Error::new(ErrorKind::Invalid, refusal.to_string()),
+        })?;
+        if was_idle {
+            self.changed.raise();
+        }
+        if waiting >= self.settings.segment_bytes {
+            self.flush.raise();
+        }
+        Ok(position)
+    }
+
+    /// Stops for good: nothing is written any more.
+    pub(crate) fn end(&self, kind: ErrorKind, message: impl Into<String>) {
+        self.durable.end((kind, message.into()));
+    }
+}

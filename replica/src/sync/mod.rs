@@ -1,0 +1,15 @@
+//! Keeping replicas in step: opening a log, writing it, and reading those of the peers.
+//! Layer 4.
+
+mod engine;
+mod flush;
+mod open;
+mod pull;
+mod signal;
+mod state;
+mod store;
+mod takeover;
+
+pub(crate) use engine::Engine;
+pub(crate) use open::open;
+pub(crate) use store::World;

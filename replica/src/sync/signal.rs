@@ -1,0 +1,114 @@
+//! Waking what waits: a signal without memory of how often, and a mark that only rises.
+//! Layer 4.
+
+use core::{
+    future::poll_fn,
+    task::{Poll, Waker},
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tells one waiting task that something happened. Raised before the wait, it is not lost; raised twice, it is told once.
+#[derive(Debug, Default)]
+pub(crate) struct Signal(Mutex<SignalState>);
+
+#[derive(Debug, Default)]
+struct SignalState {
+    raised: bool,
+    waiting: Option<Waker>,
+}
+
+impl Signal {
+    /// Tells whoever waits, now or next.
+    pub(crate) fn raise(&self) {
+        let waiting = {
+            let mut state = lock(&self.0);
+            state.raised = true;
+            state.waiting.take()
+        };
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// Waits until it is raised, and lowers it.
+    pub(crate) async fn wait(&self) {
+        poll_fn(|context| {
+            let mut state = lock(&self.0);
+            if std::mem::take(&mut state.raised) {
+                return Poll::Ready(());
+            }
+            state.waiting = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A value that only rises, and everybody who waits for it to reach something. It can end, and then nobody waits any
+/// more.
+#[derive(Debug)]
+pub(crate) struct Watermark<T, E>(Mutex<WatermarkState<T, E>>);
+
+#[derive(Debug)]
+struct WatermarkState<T, E> {
+    reached: T,
+    ended: Option<E>,
+    waiting: Vec<Waker>,
+}
+
+impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
+    pub(crate) const fn new(reached: T) -> Self {
+        Self(Mutex::new(WatermarkState { reached, ended: None, waiting: Vec::new() }))
+    }
+
+    pub(crate) fn reached(&self) -> T {
+        lock(&self.0).reached
+    }
+
+    /// Rises to `value`, or stays where it is if that is higher.
+    pub(crate) fn rise(&self, value: T) {
+        let waiting = {
+            let mut state = lock(&self.0);
+            state.reached = state.reached.max(value);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// It will rise no more. The first reason stays.
+    pub(crate) fn end(&self, why: E) {
+        let waiting = {
+            let mut state = lock(&self.0);
+            state.ended.get_or_insert(why);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Why it rises no more, if so.
+    pub(crate) fn check(&self) -> Result<(), E> {
+        lock(&self.0).ended.clone().map_or(Ok(()), Err)
+    }
+
+    /// Waits until it has reached `value`.
+    pub(crate) async fn wait(&self, value: T) -> Result<(), E> {
+        poll_fn(|context| {
+            let mut state = lock(&self.0);
+            if state.reached >= value {
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(why) = &state.ended {
+                return Poll::Ready(Err(why.clone()));
+            }
+            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                state.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

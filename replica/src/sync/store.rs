@@ -1,0 +1,179 @@
+//! Requests to a bucket: counted, and repeated by the one retry policy.
+//! Layer 4.
+
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    error::{Error, ErrorKind},
+    ports::{Bucket, BucketError, Clock, Created, Entropy, Outcome, Page},
+};
+
+/// The world around a replica, but for its buckets.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl World {
+    pub(crate) fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    pub(crate) fn nonce(&self) -> [u8; 16] {
+        let mut nonce = [0; 16];
+        self.entropy.fill(&mut nonce);
+        nonce
+    }
+}
+
+/// How many requests were made of a bucket, and what they moved.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) creates: AtomicU64,
+    pub(crate) gets: AtomicU64,
+    pub(crate) lists: AtomicU64,
+    pub(crate) deletes: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) repeated: AtomicU64,
+}
+
+/// A bucket as the engine uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    bucket: Arc<dyn Bucket>,
+    world: World,
+    requests: Arc<Requests>,
+}
+
+/// How long a request is repeated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Until it has an answer, however long that takes: what the log owes must not be dropped.
+    Endless,
+    /// For about so long, then it fails.
+    For(Duration),
+}
+
+/// The shortest and the longest wait before a request is repeated; each time it doubles, less a random part.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+impl Store {
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, world: World) -> Self {
+        Self { bucket, world, requests: Arc::default() }
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Creates the object. [`Created::Exists`] may mean an earlier attempt of this very call: read it back.
+    pub(crate) async fn create(&self, key: &str, body: &Bytes, patience: Patience) -> Result<Created, Error> {
+        self.repeat(patience, || {
+            count(&self.requests.creates, 1);
+            count(&self.requests.bytes_out, body.len() as u64);
+            self.bucket.create(key, body.clone())
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, key: &str, patience: Patience) -> Result<Option<Bytes>, Error> {
+        let body = self
+            .repeat(patience, || {
+                count(&self.requests.gets, 1);
+                self.bucket.get(key)
+            })
+            .await?;
+        count(&self.requests.bytes_in, body.as_ref().map_or(0, |body| body.len() as u64));
+        Ok(body)
+    }
+
+    /// Every key that begins with `prefix` and comes after `after`.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        patience: Patience,
+    ) -> Result<Vec<String>, Error> {
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let last = keys.last().cloned();
+            let after = last.as_deref().or(after);
+            let Page { objects, more } = self
+                .repeat(patience, || {
+                    count(&self.requests.lists, 1);
+                    self.bucket.list(prefix, after, 1_000)
+                })
+                .await?;
+            keys.extend(objects.into_iter().map(|object| object.key));
+            if !more {
+                return Ok(keys);
+            }
+        }
+    }
+
+    pub(crate) async fn folders(&self, prefix: &str, patience: Patience) -> Result<Vec<String>, Error> {
+        self.repeat(patience, || {
+            count(&self.requests.lists, 1);
+            self.bucket.folders(prefix)
+        })
+        .await
+    }
+
+    pub(crate) async fn delete(&self, key: &str, patience: Patience) -> Result<(), Error> {
+        self.repeat(patience, || {
+            count(&self.requests.deletes, 1);
+            self.bucket.delete(key)
+        })
+        .await
+    }
+
+    /// The one retry policy. Every request of the engine may be repeated: creates are create-only and carry the same
+    /// bytes, and everything else changes nothing or is a delete.
+    async fn repeat<T, F>(&self, patience: Patience, mut request: impl FnMut() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, BucketError>>,
+    {
+        let began = self.world.clock.elapsed();
+        let mut wait = WAIT_MIN;
+        loop {
+            let error = match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let waited = self.world.clock.elapsed().saturating_sub(began);
+            let refused = error.outcome == Outcome::Refused;
+            match patience {
+                Patience::For(_) if refused => return Err(refusal(error)),
+                Patience::For(limit) if waited + wait > limit => return Err(refusal(error)),
+                _ => {}
+            }
+            if refused || error.outcome == Outcome::Throttled {
+                wait = wait.max(WAIT_MAX / 8);
+            }
+            count(&self.requests.repeated, 1);
+            // Somewhere between half of it and all: replicas that failed together do not come back together.
+            let jitter = self.world.random() % (wait.as_millis() as u64 / 2 + 1);
+            self.world.clock.sleep(wait / 2 + Duration::from_millis(jitter)).await;
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+    }
+}
+
+fn refusal(error: BucketError) -> Error {
+    Error::new(ErrorKind::Store, "the bucket did not answer as it must").caused_by(error)
+}
+
+fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}

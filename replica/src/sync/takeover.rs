@@ -1,0 +1,217 @@
+//! Taking a log over: finding its tail, sealing it, claiming the next epoch.
+//! Layer 4.
+
+use blake3::Hash;
+use bytes::Bytes;
+use crdt_core::{Frontier, Position, Timestamp};
+
+use super::store::{Patience, Store};
+use crate::{
+    error::{Error, ErrorKind},
+    log::{FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal, parse_epoch},
+    name::{ReplicaName, Roster},
+    ports::Created,
+};
+
+/// One log in one bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct LogPlace {
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) mac: Option<MacKey>,
+    pub(crate) name: ReplicaName,
+}
+
+/// What stands at the end of a log.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// The next free slot.
+    pub(crate) position: Position,
+    /// The hash of the object before it; `None` in a log that is empty.
+    pub(crate) previous: Option<Hash>,
+    /// What the log has published of its frontier, and acknowledged.
+    pub(crate) published: Frontier,
+    pub(crate) ack: Frontier,
+    /// Every epoch that has ended.
+    pub(crate) lineage: Vec<SealedEpoch>,
+    /// Every replica that is named.
+    pub(crate) names: Vec<ReplicaName>,
+}
+
+/// What winning a log gives: an epoch to write in.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// The epoch that is claimed: the log goes on at its slot 0.
+    pub(crate) epoch: u32,
+    /// Where the seal stands.
+    pub(crate) sealed: Position,
+    /// Tells this writer's objects from another's.
+    pub(crate) nonce: [u8; 16],
+}
+
+impl LogPlace {
+    pub(crate) async fn read(&self, position: Position, patience: Patience) -> Result<Option<LogObject>, Error> {
+        let key = self.keys.log(&self.name, position);
+        let Some(body) = self.store.get(&key, patience).await? else { return Ok(None) };
+        decode(&body, &key, self.mac.as_ref()).map(Some).map_err(|error| Error::decoding(&key, error))
+    }
+
+    /// The slots of an epoch that are taken, from the one after `after` on, in ascending order.
+    async fn slots(&self, epoch: u32, after: Option<Position>, patience: Patience) -> Result<Vec<Position>, Error> {
+        let after = after.map(|position| self.keys.log(&self.name, position));
+        let prefix = self.keys.epoch_prefix(&self.name, epoch);
+        let keys = self.store.list(&prefix, after.as_deref(), patience).await?;
+        let slot = |key: &String| u32::from_str_radix(key.strip_prefix(&prefix)?, 16).ok();
+        Ok(keys.iter().filter_map(slot).map(|slot| Position::new(epoch, slot)).collect())
+    }
+
+    /// True when something stands in this epoch beyond `position`.
+    ///
+    /// SUBTLE: a seal counts only if nothing in its epoch lies beyond it. One that was delayed can reach a slot that had
+    /// been used and collected; whoever wins or meets a seal asks this once more, and a void seal reads as a collected
+    /// slot. Collection leaves the newest segment of an epoch, so what was there beyond the hole still is.
+    pub(crate) async fn goes_beyond(&self, position: Position, patience: Patience) -> Result<bool, Error> {
+        Ok(!self.slots(position.epoch(), Some(position), patience).await?.is_empty())
+    }
+
+    /// Finds the end of the log, as listing and reading show it now. It may have moved on when this returns.
+    pub(crate) async fn tail(&self, patience: Patience) -> Result<Tail, Error> {
+        let folders = self.store.folders(&self.keys.log_prefix(&self.name), patience).await?;
+        let mut epochs: Vec<u32> = folders.iter().filter_map(|folder| parse_epoch(folder)).collect();
+        epochs.sort_unstable();
+        let Some(newest) = epochs.pop() else {
+            return Ok(Tail {
+                position: Position::FIRST,
+                previous: None,
+                published: Frontier::default(),
+                ack: Frontier::default(),
+                lineage: Vec::new(),
+                names: Vec::new(),
+            });
+        };
+        let last = self.slots(newest, None, patience).await?.pop();
+        let last = last.ok_or_else(|| self.lost("an epoch has a folder and nothing in it"))?;
+        match self.read(last, patience).await? {
+            // The last of its epoch: nothing lies beyond it, so it counts.
+            Some(LogObject::Seal(found)) => self.after_seal(&found),
+            Some(LogObject::Segment(segment)) => {
+                let lineage = self.lineage_before(newest, &epochs, patience).await?;
+                let header = segment.header();
+                let position = last.next().ok_or_else(|| self.lost("the log is full"))?;
+                let (published, ack) = (header.frontier.clone(), header.ack.clone());
+                let names = segment.names().to_vec();
+                Ok(Tail { position, previous: Some(segment.hash()), published, ack, lineage, names })
+            }
+            None => Err(self.lost("the newest object was listed and is not there")),
+        }
+    }
+
+    fn after_seal(&self, found: &FoundSeal) -> Result<Tail, Error> {
+        let seal = found.seal();
+        let Some(next) = seal.next_epoch else {
+            let name = &self.name;
+            let message = format!("the replica was evicted; open one of another name: replica={name}");
+            return Err(Error::new(ErrorKind::Evicted, message));
+        };
+        let mut lineage = seal.lineage.clone();
+        lineage.push(sealed(seal));
+        Ok(Tail {
+            position: Position::new(next, 0),
+            previous: Some(found.hash()),
+            published: seal.header.frontier.clone(),
+            ack: seal.header.ack.clone(),
+            lineage,
+            names: found.names().to_vec(),
+        })
+    }
+
+    /// The lineage up to `epoch`, from the seal that named it. `earlier` are the other epochs, in ascending order.
+    async fn lineage_before(&self, epoch: u32, earlier: &[u32], patience: Patience) -> Result<Vec<SealedEpoch>, Error> {
+        if epoch == 0 {
+            return Ok(Vec::new());
+        }
+        for before in earlier.iter().rev() {
+            let Some(last) = self.slots(*before, None, patience).await?.pop() else { continue };
+            if let Some(LogObject::Seal(found)) = self.read(last, patience).await?
+                && found.seal().next_epoch == Some(epoch)
+            {
+                let mut lineage = found.seal().lineage.clone();
+                lineage.push(sealed(found.seal()));
+                return Ok(lineage);
+            }
+        }
+        Err(self.lost("no seal names the newest epoch"))
+    }
+
+    /// Takes the log over: seals its tail, and so claims the next epoch and fences whoever wrote before.
+    ///
+    /// The tail that was sealed is returned with the claim.
+    pub(crate) async fn take_over(
+        &self,
+        wall_ms: impl Fn() -> u64,
+        hlc: Timestamp,
+        nonce: [u8; 16],
+        patience: Patience,
+    ) -> Result<(Claim, Tail), Error> {
+        loop {
+            let tail = self.tail(patience).await?;
+            let wall = wall_ms();
+            let seconds = u32::try_from(wall / 1_000).unwrap_or(0);
+            let after = tail.position.epoch().checked_add(1).ok_or_else(|| self.lost("there is no later epoch"))?;
+            let seal = Seal {
+                header: LogHeader {
+                    replica: self.name.clone(),
+                    position: tail.position,
+                    nonce,
+                    previous: tail.previous,
+                    wall_ms: wall,
+                    hlc,
+                    frontier: tail.published.clone(),
+                    ack: tail.ack.clone(),
+                },
+                next_epoch: Some(after.max(seconds)),
+                lineage: tail.lineage.clone(),
+            };
+            let key = self.keys.log(&self.name, tail.position);
+            let mut roster = Roster::default();
+            for name in tail.names.iter().chain([&self.name]) {
+                roster.insert(name.clone()).map_err(|same| Error::new(ErrorKind::Invalid, same.to_string()))?;
+            }
+            let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
+            let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
+            let won = self.put_own(&key, &bytes, patience).await?;
+            if won && !self.goes_beyond(tail.position, patience).await? {
+                let epoch = seal.next_epoch.unwrap_or(after);
+                return Ok((Claim { epoch, sealed: tail.position, nonce }, tail));
+            }
+        }
+    }
+
+    /// Creates an object of this writer at a free slot. False when another one is there.
+    ///
+    /// A slot that is taken is read back: the same bytes, and so the same nonce, are an earlier attempt of this call that had
+    /// succeeded; if nothing is there any more, it is tried again.
+    pub(crate) async fn put_own(&self, key: &str, bytes: &Bytes, patience: Patience) -> Result<bool, Error> {
+        loop {
+            if self.store.create(key, bytes, patience).await? == Created::New {
+                return Ok(true);
+            }
+            if let Some(there) = self.store.get(key, patience).await? {
+                return Ok(there == *bytes);
+            }
+        }
+    }
+
+    pub(crate) fn lost(&self, why: &str) -> Error {
+        let name = &self.name;
+        Error::new(
+            ErrorKind::LostHistory,
+            format!("{why}; open a new replica name, which recovers what the peers hold: replica={name}"),
+        )
+    }
+}
+
+pub(crate) fn sealed(seal: &Seal) -> SealedEpoch {
+    let position = seal.header.position;
+    SealedEpoch { epoch: position.epoch(), slot: position.slot(), nonce: seal.header.nonce }
+}
