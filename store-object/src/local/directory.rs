@@ -53,8 +53,10 @@ impl Directory {
         let folder = path.parent().unwrap_or(&self.root);
         for _ in 0..ATTEMPTS {
             // Asked before the body is written, so that a slot that is taken costs nothing; decided by the link.
-            if fs::symlink_metadata(&path).is_ok() {
-                return taken(&path, folder);
+            if fs::symlink_metadata(&path).is_ok()
+                && let Some(answer) = taken(&path, folder)?
+            {
+                return Ok(answer);
             }
             self.check_presence()?;
             self.make_folder(folder)?;
@@ -63,8 +65,18 @@ impl Directory {
                 .write(body)
                 .map_err(|error| failed("create an object", &path, error, Outcome::Unavailable))?;
             match fs::hard_link(staged.path(), &path) {
-                Ok(()) => return durable(&path, folder, Created::New),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => return taken(&path, folder),
+                Ok(()) => {
+                    // If the folder is gone, somebody has deleted the new object already.
+                    return sync_folder(folder)
+                        .or_else(pardon_absence)
+                        .map_err(|error| not_synced(&path, error))
+                        .map(|()| Created::New);
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if let Some(answer) = taken(&path, folder)? {
+                        return Ok(answer);
+                    }
+                }
                 // A delete has emptied the folder and removed it, or somebody has removed the staged file.
                 Err(error) if error.kind() == ErrorKind::NotFound => self.forget(folder),
                 Err(error) => return Err(failed("create an object", &path, error, Outcome::Indeterminate)),
@@ -121,7 +133,8 @@ impl Directory {
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    if !folder.is_dir() {
+                    // It can be gone again, which is nothing to complain of.
+                    if fs::metadata(folder).is_ok_and(|found| !found.is_dir()) {
                         let message = "not created: an object has the name of a folder that the key needs";
                         return Err(error_at(Outcome::Refused, message, folder));
                     }
@@ -169,24 +182,30 @@ impl Directory {
     }
 }
 
-/// The answer for a key under which there is something.
+/// The answer for a key under which there is something; none if that has been deleted since.
 ///
 /// SUBTLE: the folder is synced here too. A creator that was killed between its link and its sync has left an object
 /// that is not durable yet, and whoever repeats that create takes this answer for the proof that it is.
-fn taken(path: &Path, folder: &Path) -> Result<Created, BucketError> {
+fn taken(path: &Path, folder: &Path) -> Result<Option<Created>, BucketError> {
     if path.is_dir() {
         let message = "not created: the key is the folder of other objects";
         return Err(error_at(Outcome::Refused, message, path));
     }
-    durable(path, folder, Created::Exists)
+    match sync_folder(folder) {
+        Ok(()) => Ok(Some(Created::Exists)),
+        Err(error) if is_absence(&error) => Ok(None),
+        Err(error) => Err(not_synced(path, error)),
+    }
 }
 
-/// Syncs the folder and then answers. If that fails, the object is there, but may be gone after a loss of power.
-fn durable(path: &Path, folder: &Path, answer: Created) -> Result<Created, BucketError> {
-    match sync_folder(folder) {
-        Ok(()) => Ok(answer),
-        Err(error) => Err(error_at(Outcome::Indeterminate, "created, but not synced", path).caused_by(error)),
-    }
+/// The object is there, but may be gone after a loss of power.
+fn not_synced(path: &Path, error: io::Error) -> BucketError {
+    error_at(Outcome::Indeterminate, "created, but not synced", path).caused_by(error)
+}
+
+/// No error where there is nothing.
+fn pardon_absence(error: io::Error) -> io::Result<()> {
+    if is_absence(&error) { Ok(()) } else { Err(error) }
 }
 
 /// The bytes from `start`, `None` if there is no file.
