@@ -123,7 +123,7 @@ impl<'a> ColumnReader<'a> {
         if has_control_characters(suffix) {
             return Err(self.columns[PATHS].corrupt("a path has a control character"));
         }
-        let replaced = key.path[shared..].as_bytes();
+        let replaced = &key.path.as_bytes()[shared..];
         match (suffix.as_bytes().first(), replaced.first()) {
             (Some(new), Some(old)) if new > old => {}
             (Some(_), None) => {}
@@ -328,7 +328,7 @@ impl<'a> ColumnReader<'a> {
         &self.element
     }
 
-    /// The row, its tallies and its dots at once.
+    /// A fault in what a column said last.
     pub(super) fn corrupt(&self, column: usize, reason: &'static str) -> DecodeError {
         self.columns[column].corrupt(reason)
     }

@@ -114,11 +114,13 @@ impl<'a> ColumnWriter<'a> {
 
     /// Begins a row. `count` is not 0 and means what the kind makes of it.
     pub(super) fn put_key(&mut self, key: &'a ObjectKey, count: usize) -> Result<(), EncodeError> {
-        if self.last.is_some_and(|last| last >= key) {
+        let (before, path) = (self.last.map_or("", |last| last.path()), &**key.path());
+        let common = common_prefix(before.as_bytes(), path.as_bytes());
+        let order = before.as_bytes()[common..].first().cmp(&path.as_bytes()[common..].first());
+        if order.then(self.last.map(ObjectKey::kind).cmp(&Some(key.kind()))).is_ge() {
             return Err(EncodeError::invalid("rows are not in ascending order of their keys"));
         }
-        let (before, path) = (self.last.map_or("", |last| last.path()), &**key.path());
-        let shared = char_floor(path, common_prefix(before.as_bytes(), path.as_bytes()));
+        let shared = char_floor(path, common);
         let suffix = &path.as_bytes()[shared..];
         self.put(SHARED, shared as u64);
         self.put(LENGTHS, suffix.len() as u64);
@@ -258,13 +260,7 @@ pub(super) fn char_floor(text: &str, mut at: usize) -> usize {
 
 /// How many bytes two strings have in common at their beginnings.
 pub(super) fn common_prefix(left: &[u8], right: &[u8]) -> usize {
-    let words = left.chunks_exact(8).zip(right.chunks_exact(8));
-    let mut shared = 0;
-    for (left, right) in words {
-        if left != right {
-            break;
-        }
-        shared += 8;
-    }
+    let words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+    let shared = 8 * words.take_while(|(left, right)| left == right).count();
     shared + left[shared..].iter().zip(&right[shared..]).take_while(|(left, right)| left == right).count()
 }

@@ -197,3 +197,66 @@ const LINEAGE_ORDER: &str = "the epochs of a lineage are not in ascending order"
 pub(super) fn hash_record(hash: Option<Hash>) -> Option<[u8; 32]> {
     hash.map(Into::into)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> HeaderRecord {
+        HeaderRecord {
+            names: vec!["eu-west-1".into()],
+            replica: 0,
+            position: 7,
+            nonce: [1; 16],
+            previous: None,
+            wall_ms: 2,
+            hlc: 3,
+            frontier: vec![PlaceRecord { replica: 0, position: 6 }; 20],
+            ack: Vec::new(),
+        }
+    }
+
+    /// Where the lengths of the lists and of the first name are.
+    fn lengths() -> [usize; 3] {
+        let names = 8 + 8 + 9;
+        [0, 8, names + 4 + 8 + 16 + 1 + 8 + 8]
+    }
+
+    #[test]
+    fn a_hostile_length_is_refused_before_room_is_made_for_it() {
+        let bytes = write(&record()).unwrap();
+        for at in lengths() {
+            for length in [1 << 17, 1 << 32, 1 << 62, u64::MAX] {
+                let mut hostile = bytes.clone();
+                hostile[at..at + 8].copy_from_slice(&length.to_le_bytes());
+                let refused = corrupt("a length is larger than what is left");
+                assert_eq!(read::<HeaderRecord>(&hostile).err(), Some(refused), "{at} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_exactly() {
+        let bytes = write(&record()).unwrap();
+        assert!(read::<HeaderRecord>(&bytes).is_ok());
+        assert!(read::<HeaderRecord>(&[&bytes[..], &[0]].concat()).is_err());
+        (0..bytes.len()).for_each(|length| assert!(read::<HeaderRecord>(&bytes[..length]).is_err(), "{length}"));
+    }
+
+    /// The shortest log state: a name of one byte, nothing else.
+    #[test]
+    fn no_element_takes_more_than_eight_times_its_bytes() {
+        assert!(size_of::<LogStateRecord>() <= 8 * (8 + 1 + 1 + 1 + 8 + 8 + 1 + 1));
+        assert!(size_of::<String>() <= 8 * (8 + 1));
+        assert!(size_of::<PlaceRecord>() <= 8 * (4 + 8));
+        assert!(size_of::<SealedRecord>() <= 8 * (4 + 4 + 16));
+        assert!(size_of::<PartRecord>() <= 8 * (8 + 32 + 3 * 8));
+    }
+
+    #[test]
+    fn a_long_record_is_written_and_read() {
+        let frontier = vec![PlaceRecord { replica: 0, position: 6 }; 100_000];
+        let bytes = write(&HeaderRecord { frontier, ..record() }).unwrap();
+        assert_eq!(read::<HeaderRecord>(&bytes).unwrap().frontier.len(), 100_000);
+    }
+}

@@ -61,9 +61,9 @@ pub fn encode_segment<'a>(
     }
     let others = named.into_ids().into_iter().chain(evictions.iter().map(|eviction| eviction.replica.id()));
     let bases = bases(header, header.dictionary(others, roster)?);
-    let mut writer = ColumnWriter::new(&bases);
+    let (mut writer, own) = (ColumnWriter::new(&bases), header.dot());
     for (key, changes) in rows {
-        super::rows::put_row(&mut writer, key, changes, header.dot())?;
+        super::rows::put_row(&mut writer, key, changes, own)?;
     }
     if writer.content() > SEGMENT_CONTENT_BYTES_MAX {
         return Err(EncodeError::TooLarge { bytes: writer.content(), limit: SEGMENT_CONTENT_BYTES_MAX });
