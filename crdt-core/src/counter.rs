@@ -106,6 +106,10 @@ impl<M: Mode> DataType for Counter<M> {
     fn for_each_dot(&self, visit: impl FnMut(Dot)) {
         self.tallies.for_each_dot(visit);
     }
+
+    fn check(changes: &CounterChanges) -> Result<(), &'static str> {
+        changes.tallies().iter().try_for_each(M::check)
+    }
 }
 
 impl<M: Mode> Writer<Counter<M>> {

@@ -126,6 +126,10 @@ impl<V: Clone, R: Clone> DataType for Register<V, R> {
     fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
         self.writes.iter().for_each(|write| visit(write.dot));
     }
+
+    fn check(_: &RegisterChanges<V>) -> Result<(), &'static str> {
+        Ok(())
+    }
 }
 
 impl<V: Clone, R: Clone> Writer<Register<V, R>> {

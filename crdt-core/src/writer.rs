@@ -3,7 +3,7 @@
 
 use core::{convert::Infallible, fmt, ops::Deref};
 
-use crate::{Causal, CausalContext, Changes, DataType, Delta, Dot, DotSource, OpenDot, Position, ReplicaId, Seen};
+use crate::{Causal, CausalContext, Changes, DataType, Delta, Dot, DotSource, OpenDot, Position, ReplicaId};
 
 /// One replica of a type that stands alone: a [`Causal`] state, and the source of this replica's dots.
 ///
@@ -100,10 +100,7 @@ impl<T> Writer<T> {
     }
 }
 
-impl<T: DataType> Writer<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType> Writer<T> {
     /// Merges a whole state, in any order, any number of times.
     ///
     /// # Errors
@@ -128,8 +125,10 @@ where
 
     /// Changes the state under the open dot, and returns what was recorded as a delta with that dot.
     ///
-    /// This is how each type builds its mutations. `change` must record all that it changes.
-    pub fn mutate(&mut self, change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes)) -> Delta<T> {
+    /// SUBTLE: `change` must add at most one entry, which is why this is not public. Were two elements added under one
+    /// dot, a removal of one of them that overtakes the add would count the whole dot as seen, and the other element
+    /// would vanish on every replica. The engine, where a dot is a whole segment, remembers which element was meant.
+    pub(crate) fn mutate(&mut self, change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes)) -> Delta<T> {
         let changed = self.try_mutate(|state, open, changes| {
             change(state, open, changes);
             Ok::<(), Infallible>(())
@@ -141,11 +140,7 @@ where
     }
 
     /// As [`mutate`](Self::mutate), for a change that can be refused and then must leave the state as it was.
-    ///
-    /// # Errors
-    ///
-    /// Those of `change`.
-    pub fn try_mutate<E>(
+    pub(crate) fn try_mutate<E>(
         &mut self,
         change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes) -> Result<(), E>,
     ) -> Result<Delta<T>, E> {

@@ -1,5 +1,8 @@
-//! What several tests share: the reference, the smallest keyspace, and random numbers that never change.
+//! What several tests share: the reference, the smallest keyspace, ways to exchange deltas, malformed input, and random
+//! numbers that never change.
 
+pub mod exchange;
 pub mod keyspace;
+pub mod malformed;
 pub mod random;
 pub mod reference;
