@@ -358,7 +358,7 @@ fn every_dot_is_in_the_context<T: Subject>(history: History, picks: Vec<u8>) -> 
     let run = Run::<T>::of(&history, Delivery::Any);
     let listener = run.listener(&indices(&picks, run.deltas.len()));
     for state in run.states.iter().chain([&listener]) {
-        state.for_each_dot(|dot| assert!(state.context().covers(dot), "{dot} in {state:?}"));
+        assert!(state.all_dots(|dot| state.context().covers(dot)), "{state:?}");
     }
     for (delta, _) in &run.deltas {
         delta.changes().for_each_dot(|dot| assert!(delta.context().covers(dot), "{dot} in {delta:?}"));

@@ -28,8 +28,8 @@ pub trait DataType: Clone {
     /// The caller marks what the changes name as seen afterwards, not before.
     fn merge_changes(&mut self, seen: &impl Seen<Self::Key>, changes: &Self::Changes);
 
-    /// Visits the dot of every entry, in no particular order.
-    fn for_each_dot(&self, visit: impl FnMut(Dot));
+    /// True when `holds` is true of the dot of every entry.
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool;
 
     /// Checks changes that came from outside and are well formed, for what this type could not have made.
     ///
@@ -47,7 +47,7 @@ pub trait Changes: Clone + Default {
     /// Groups changes: merging the group has the effect of merging its parts, in any order.
     fn merge(&mut self, other: &Self);
 
-    /// Visits every dot that is named, added or removed, in no particular order.
+    /// Visits every dot that is named, added or removed, in an order that depends on the changes alone.
     fn for_each_dot(&self, visit: impl FnMut(Dot));
 }
 
@@ -133,9 +133,7 @@ impl<T: DataType> TryFrom<Parts<T>> for Causal<T> {
     type Error = &'static str;
 
     fn try_from(parts: Parts<T>) -> Result<Self, Self::Error> {
-        let mut covered = true;
-        parts.state.for_each_dot(|dot| covered &= parts.context.covers(dot));
-        if covered {
+        if parts.state.all_dots(|dot| parts.context.covers(dot)) {
             Ok(Self { state: parts.state, context: parts.context })
         } else {
             Err("a dot in the state is not in the context")

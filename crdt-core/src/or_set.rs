@@ -35,7 +35,7 @@ use crate::{Changes, DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Writer, mer
 ///
 /// # Cost
 ///
-/// At most 57 bytes for each u64 element once there are more than 14, 52 at a million. A local operation takes O(1), a
+/// At most 58 bytes for each u64 element once there are more than 14, 52 at a million. A local operation takes O(1), a
 /// delta time in its own size whatever the size of the set, a whole merge time in both sets but look-ups only in what
 /// differs or may differ. Listing takes O(n log n).
 ///
@@ -251,8 +251,8 @@ impl<T: Clone + Hash + Ord, S: BuildHasher + Clone> DataType for OrSet<T, S> {
         }
     }
 
-    fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
-        self.table.iter().flat_map(|(_, dots)| dots).for_each(|dot| visit(*dot));
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.table.iter().flat_map(|(_, dots)| dots).all(|dot| holds(*dot))
     }
 
     fn check(_: &SetChanges<T>) -> Result<(), &'static str> {

@@ -244,8 +244,8 @@ impl Tallies {
         merge_entries(&mut self.0, |dot| seen.has_seen(dot, &()), changes.0.as_slice(), |_| false);
     }
 
-    pub(crate) fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
-        self.0.iter().for_each(|tally| visit(tally.dot()));
+    pub(crate) fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.0.iter().all(|tally| holds(tally.dot()))
     }
 }
 

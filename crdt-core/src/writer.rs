@@ -105,7 +105,7 @@ impl<T: DataType> Writer<T> {
     ///
     /// # Errors
     ///
-    /// [`DotReuse`] when the other side has a dot of this replica that this writer did not mint; nothing is merged.
+    /// [`DotReuse`] when the other side has a dot of this replica that this writer has not minted; nothing is merged.
     pub fn merge(&mut self, other: &Causal<T>) -> Result<(), DotReuse> {
         self.check(other.context())?;
         self.causal.merge(other);
@@ -116,7 +116,7 @@ impl<T: DataType> Writer<T> {
     ///
     /// # Errors
     ///
-    /// [`DotReuse`] when the delta has a dot of this replica that this writer did not mint; nothing is merged.
+    /// [`DotReuse`] when the delta has a dot of this replica that this writer has not minted; nothing is merged.
     pub fn merge_delta(&mut self, delta: &Delta<T>) -> Result<(), DotReuse> {
         self.check(delta.context())?;
         self.causal.merge_delta(delta);
@@ -164,8 +164,11 @@ impl<T> Deref for Writer<T> {
     }
 }
 
-/// A dot of this replica that this writer did not mint: somebody else writes under its id, or it has lost what it wrote
-/// before. Nothing was merged.
+/// A dot of this replica that this writer has not minted yet: somebody else writes under its id, or it has lost what it
+/// wrote before. Nothing was merged.
+///
+/// It is noticed when the other side is ahead. Two writers of one id and epoch that have minted equally many dots cannot
+/// be told apart here, which is why an epoch must never be used twice.
 ///
 /// Go on with a writer of a later epoch than the dot's, or under a new id. Merging would make the two changes that share
 /// the dot vanish, on every replica, without a word.
