@@ -1,1 +1,400 @@
-//! To be written.
+//! The repository keeps its own rules: layers, sizes, links, words, commands.
+//!
+//! A rule that no command checks is soon broken. Each test here is one rule, and what it prints is what to change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::{Component, Path, PathBuf},
+    process::Command,
+};
+
+/// A file may use what lies in its own layer or below. The layers stand in `docs/architecture.md` and in the second
+/// line of each file.
+#[test]
+fn a_file_uses_its_own_layer_or_a_lower_one() {
+    let table = layer_table(&read("docs/architecture.md"));
+    let modules = modules(&read("crdt-core/src/lib.rs"));
+    let mut faults = Vec::new();
+    let mut met = BTreeSet::new();
+    for path in files().iter().filter(|path| path.starts_with("crdt-core/src/") && *path != "crdt-core/src/lib.rs") {
+        let source = read(path);
+        let module = stem(path);
+        met.insert(module.to_owned());
+        let Some(layer) = header_layer(&source) else {
+            faults.push(format!("{path}: the second line must say `//! Layer n.`"));
+            continue;
+        };
+        if table.get(module) != Some(&layer) {
+            faults.push(format!("{path}: says layer {layer}, docs/architecture.md lists it elsewhere or not at all"));
+        }
+        for used in used_modules(&source, &modules) {
+            match used {
+                Ok(used) if table.get(&used).is_some_and(|below| *below <= layer) => {}
+                Ok(used) => faults.push(format!(
+                    "{path}: layer {layer} uses `{used}`, which is in layer {}; only the same layer or a lower one",
+                    table.get(&used).map_or("none".to_owned(), u32::to_string)
+                )),
+                Err(path_in_code) => faults.push(format!("{path}: cannot tell where `{path_in_code}` comes from")),
+            }
+        }
+    }
+    faults.extend(table.keys().filter(|listed| !met.contains(*listed)).map(|listed| {
+        format!("docs/architecture.md: the layer table lists `{listed}`, and there is no such file in crdt-core/src")
+    }));
+    demand_none(&faults);
+}
+
+/// The checks above are only worth what the reader of imports is worth.
+#[test]
+fn imports_are_read_however_they_are_written() {
+    let modules = modules("mod a;\nmod b;\nmod c;\npub use a::{A, Aa};\npub use b::B;\n");
+    let used = |source: &str| used_modules(source, &modules).into_iter().collect::<Result<BTreeSet<_>, _>>();
+    let of = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
+    assert_eq!(used("use crate::A;"), of(&["a"]));
+    assert_eq!(used("use crate::{\n    Aa,\n    b::{x, y::{self, Z}},\n};"), of(&["a", "b"]));
+    assert_eq!(used("use crate::{b::x, c as d};"), of(&["b", "c"]));
+    assert_eq!(used("fn f(x: crate::B) -> crate::c::C {}"), of(&["b", "c"]));
+    assert_eq!(used("/// [`B`](crate::B)\n// crate::B\nfn f() {}"), of(&[]));
+    assert_eq!(used("#[cfg(test)]\nmod tests {\n    use crate::B;\n}"), of(&[]));
+    assert_eq!(used("use crate::Unheard;"), Err("crate::Unheard".to_owned()));
+    assert_eq!(used("use super::A;"), Err("super::A".to_owned()));
+}
+
+/// Long files hide more than one idea.
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    demand_none(&in_files(&["rs", "md", "toml", "run"], |path, text| {
+        let lines = text.lines().count();
+        (lines > 600).then(|| format!("{path}: {lines} lines; split it by idea")).into_iter().collect()
+    }));
+}
+
+/// What is unfinished belongs in an issue, and a test that does not run is none.
+#[test]
+fn nothing_is_left_over() {
+    let leftovers =
+        [concat!("to", "do!"), concat!("db", "g!"), concat!("#[ig", "nore"), "FIX\u{4d}E", "X\u{58}X", "HAC\u{4b}"];
+    demand_none(&in_files(&["rs"], |path, text| offences(path, text, &leftovers)));
+}
+
+/// A path of one machine is wrong on every other.
+#[test]
+fn no_file_names_a_path_of_one_machine() {
+    let roots = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
+    demand_none(&in_files(&[], |path, text| offences(path, text, &roots)));
+}
+
+/// Plain ASCII, and the few signs that say something better.
+#[test]
+fn signs_beyond_ascii_are_few() {
+    const ALLOWED: &str = "…→←↔∩∪∅⊆Σ−×·≤≥≠⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
+    demand_none(&in_files(&[], |path, text| {
+        let foreign = |sign: &char| !sign.is_ascii() && !ALLOWED.contains(*sign);
+        numbered(text)
+            .filter_map(|(number, line)| Some((number, line.chars().find(foreign)?)))
+            .map(|(number, sign)| format!("{path}:{number}: `{sign}` (U+{:04X})", u32::from(sign)))
+            .collect()
+    }));
+}
+
+/// Links in documents lead somewhere, and so do the documents and tests that comments point to.
+#[test]
+fn every_pointer_leads_somewhere() {
+    let mut faults = in_files(&["md"], |path, text| {
+        links(text).filter_map(|link| broken(path, &link)).map(|why| format!("{path}: {why}")).collect()
+    });
+    faults.extend(in_files(&["rs", "toml", "run"], |path, text| {
+        let words = text.split(|sign: char| !(sign.is_ascii_alphanumeric() || "/-_.".contains(sign)));
+        words
+            .map(|word| word.trim_end_matches('.'))
+            .filter(|word| {
+                (word.starts_with("docs/") || word.starts_with("tests/")) && has_extension(word, &["md", "rs"])
+            })
+            .filter(|word| !root().join(word).exists())
+            .map(|word| format!("{path}: `{word}` does not exist"))
+            .collect()
+    }));
+    demand_none(&faults);
+}
+
+/// One set of lints for the whole workspace, and no unsafe code in any of it.
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    let workspace = read("Cargo.toml");
+    assert!(section(&workspace, "workspace.lints.rust").contains(r#"unsafe_code = "forbid""#));
+    let manifests: Vec<_> = files().into_iter().filter(|path| path.ends_with("/Cargo.toml")).collect();
+    assert!(manifests.len() >= 3, "the crates were not found: {manifests:?}");
+    let lacks = |path: &&String| !section(&read(path), "lints").contains("workspace = true");
+    demand_none(
+        &manifests
+            .iter()
+            .filter(lacks)
+            .map(|path| format!("{path}: `[lints] workspace = true` is missing"))
+            .collect::<Vec<_>>(),
+    );
+}
+
+/// CI runs what the README tells a new user to run, to the letter.
+#[test]
+fn ci_runs_the_commands_of_the_readme() {
+    let readme = read("README.md");
+    let ci = read(".ci/run");
+    let fenced = readme.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    let commands: Vec<_> = fenced.flat_map(str::lines).filter(|line| line.starts_with("cargo ")).collect();
+    assert!(commands.iter().any(|command| command.starts_with("cargo test ")), "the README has no test command");
+    assert!(commands.iter().any(|command| command.starts_with("cargo run ")), "the README has no main command");
+    let missing = |command: &&&str| !ci.lines().any(|line| line.strip_prefix("step ") == Some(**command));
+    demand_none(
+        &commands.iter().filter(missing).map(|command| format!(".ci/run lacks `{command}`")).collect::<Vec<_>>(),
+    );
+}
+
+/// The example of the README is the one that `lib.rs` begins with, where it is run.
+#[test]
+fn the_example_of_the_readme_is_tested() {
+    let readme = read("README.md");
+    let shown = readme.split("```rust\n").nth(1).and_then(|block| block.split("```").next()).unwrap_or_default();
+    let body = shown.lines().skip_while(|line| !line.starts_with("fn main")).skip(1);
+    let shown: Vec<_> = body.map_while(|line| line.strip_prefix("    ")).filter(|line| *line != "Ok(())").collect();
+    let lib = read("crdt-core/src/lib.rs");
+    let tested = lib.lines().skip_while(|line| *line != "//! ```").skip(1).take_while(|line| *line != "//! ```");
+    let tested = tested.filter_map(|line| line.strip_prefix("//! "));
+    let tested: Vec<_> = tested.filter(|line| !line.starts_with("use ") && !line.starts_with("# ")).collect();
+    assert_eq!(shown, tested, "README.md and crdt-core/src/lib.rs show different examples");
+}
+
+/// A decision that is not in the list is not found.
+#[test]
+fn every_decision_is_in_the_list() {
+    let list = read("docs/decisions/README.md");
+    let linked: BTreeSet<_> = links(&list).collect();
+    let records = files().into_iter().filter_map(|path| path.strip_prefix("docs/decisions/").map(str::to_owned));
+    demand_none(
+        &records
+            .filter(|name| name != "README.md" && !linked.contains(name))
+            .map(|name| format!("docs/decisions/README.md does not link {name}"))
+            .collect::<Vec<_>>(),
+    );
+}
+
+// --- What the rules are made of.
+
+#[track_caller]
+fn demand_none(faults: &[String]) {
+    assert!(faults.is_empty(), "\n  {}\n", faults.join("\n  "));
+}
+
+/// The root of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+#[track_caller]
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every file of the repository, by its path from the root: what git tracks or would; without git, what is there.
+fn files() -> Vec<String> {
+    let args = ["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"];
+    let listed = match Command::new("git").args(args).current_dir(root()).output() {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+        }
+        _ => {
+            let mut found = Vec::new();
+            walk(&root(), Path::new(""), &mut found);
+            found
+        }
+    };
+    let mut files: Vec<String> = listed.into_iter().filter(|path| root().join(path).is_file()).collect();
+    files.sort_unstable();
+    assert!(files.iter().any(|path| path == "tests/tidy.rs"), "this very file is not among the files");
+    files
+}
+
+fn walk(root: &Path, below: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(root.join(below)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = below.join(&name);
+        if name == "target" || name == ".git" || name.starts_with("mutants.out") {
+            continue;
+        } else if root.join(&path).is_dir() {
+            walk(root, &path, found);
+        } else {
+            found.push(path.to_string_lossy().into_owned());
+        }
+    }
+}
+
+/// Runs `check` over each text file of one of these extensions, or over all if none is named.
+fn in_files(extensions: &[&str], check: impl Fn(&str, &str) -> Vec<String>) -> Vec<String> {
+    let chosen = files().into_iter().filter(|path| extensions.is_empty() || has_extension(path, extensions));
+    chosen
+        .filter_map(|path| fs::read_to_string(root().join(&path)).ok().map(|text| (path, text)))
+        .flat_map(|(path, text)| check(&path, &text))
+        .collect()
+}
+
+/// The extension is what follows the last dot; `.ci/run` has the extension `run`.
+fn has_extension(path: &str, extensions: &[&str]) -> bool {
+    let last = path.rsplit(['.', '/']).next().unwrap_or_default();
+    extensions.contains(&last)
+}
+
+fn stem(path: &str) -> &str {
+    Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+}
+
+fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line))
+}
+
+fn offences(path: &str, text: &str, words: &[&str]) -> Vec<String> {
+    numbered(text)
+        .flat_map(|(number, line)| words.iter().filter(|word| line.contains(**word)).map(move |word| (number, word)))
+        .map(|(number, word)| format!("{path}:{number}: `{word}`"))
+        .collect()
+}
+
+/// The lines of one section of a TOML file.
+fn section<'a>(toml: &'a str, name: &str) -> &'a str {
+    let Some((_, rest)) = toml.split_once(&format!("[{name}]\n")) else { return "" };
+    rest.split("\n[").next().unwrap_or_default()
+}
+
+// --- Layers.
+
+/// Module to layer, from the table whose first column is `layer` and which has a column `files`.
+fn layer_table(document: &str) -> BTreeMap<String, u32> {
+    let mut lines = document.lines().skip_while(|line| !line.starts_with("| layer "));
+    let heads = cells(lines.next().unwrap_or_default());
+    let column = heads.iter().position(|head| *head == "files").expect("the layer table has a column `files`");
+    let mut table = BTreeMap::new();
+    for row in lines.skip(1).take_while(|line| line.starts_with('|')).map(cells) {
+        let layer = row[0].parse().expect("a row of the layer table begins with a number");
+        for module in row[column].split('`').skip(1).step_by(2) {
+            assert_eq!(table.insert(module.to_owned(), layer), None, "{module} is in two layers");
+        }
+    }
+    table
+}
+
+fn cells(row: &str) -> Vec<&str> {
+    row.trim().trim_matches('|').split('|').map(str::trim).collect()
+}
+
+fn header_layer(source: &str) -> Option<u32> {
+    let line = source.lines().nth(1)?.strip_prefix("//! Layer ")?;
+    line.split_once('.')?.0.parse().ok()
+}
+
+/// Name at the crate root to module: the modules themselves, and what `lib.rs` re-exports from them.
+fn modules(lib: &str) -> BTreeMap<String, String> {
+    let mut modules = BTreeMap::new();
+    let code = code_of(lib);
+    for module in code.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')) {
+        modules.insert(module.to_owned(), module.to_owned());
+    }
+    for tree in code.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
+        let (module, items) = tree.split_once("::").expect("lib.rs re-exports from modules");
+        for item in heads(items) {
+            modules.insert(item.to_owned(), module.to_owned());
+        }
+    }
+    modules
+}
+
+/// The module of each `crate::…` path in the code, or the path if it is of none.
+fn used_modules(source: &str, modules: &BTreeMap<String, String>) -> Vec<Result<String, String>> {
+    let code = code_of(source);
+    let mut used = Vec::new();
+    for tree in code.split("crate::").skip(1) {
+        let found =
+            heads(tree).into_iter().map(|head| modules.get(head).cloned().ok_or_else(|| format!("crate::{head}")));
+        used.extend(found);
+    }
+    used.extend(code.split("super::").skip(1).flat_map(heads).map(|head| Err(format!("super::{head}"))));
+    used
+}
+
+/// The first names of a use tree: `a` of `a::b`, `a` and `b` of `{a::{x, y}, b}`.
+fn heads(tree: &str) -> Vec<&str> {
+    let name = |text: &'_ str| text.find(|sign: char| !(sign.is_alphanumeric() || sign == '_')).unwrap_or(text.len());
+    let Some(list) = tree.strip_prefix('{') else { return vec![&tree[..name(tree)]] };
+    let (mut depth, mut expects, mut found) = (0, true, Vec::new());
+    for (index, sign) in list.char_indices() {
+        match sign {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expects = true,
+            _ if expects && !sign.is_whitespace() => {
+                found.push(&list[index..index + name(&list[index..])]);
+                expects = false;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The source without comments and without the test module that ends it.
+fn code_of(source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    code.lines().fold(String::new(), |mut kept, line| {
+        let _ = writeln!(kept, "{}", line.split("//").next().unwrap_or_default());
+        kept
+    })
+}
+
+// --- Links.
+
+/// The targets of Markdown links and of `src`, `srcset` and `href` attributes, outside fenced code.
+fn links(text: &str) -> impl Iterator<Item = String> {
+    let prose: Vec<&str> = text.split("```").step_by(2).collect();
+    let mut found = Vec::new();
+    for (opens, closes) in [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"'), ("href=\"", '"')] {
+        for rest in prose.iter().flat_map(|part| part.split(opens).skip(1)) {
+            found.extend(rest.split(closes).next().map(str::to_owned));
+        }
+    }
+    found.into_iter()
+}
+
+/// Why a link in `from` leads nowhere, if it does.
+fn broken(from: &str, link: &str) -> Option<String> {
+    if link.contains("://") || link.starts_with("mailto:") {
+        return None;
+    }
+    let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+    let target = if path.is_empty() { PathBuf::from(from) } else { resolve(from, path) };
+    let Ok(text) = fs::read_to_string(root().join(&target)) else {
+        let exists = root().join(&target).exists() && anchor.is_none();
+        return (!exists).then(|| format!("`{link}` does not exist"));
+    };
+    let slugs: BTreeSet<String> = text.lines().filter(|line| line.starts_with('#')).map(slug).collect();
+    anchor.filter(|anchor| !slugs.contains(*anchor)).map(|_| format!("`{link}`: no such heading"))
+}
+
+fn resolve(from: &str, link: &str) -> PathBuf {
+    let mut path = Path::new(from).parent().map(Path::to_owned).unwrap_or_default();
+    for part in Path::new(link).components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    path
+}
+
+/// What a heading is called in a link.
+fn slug(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words.chars().filter(|sign| sign.is_alphanumeric() || " -_".contains(*sign)).collect::<String>().replace(' ', "-")
+}

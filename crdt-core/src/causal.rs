@@ -28,8 +28,15 @@ pub trait DataType: Clone {
     /// The caller marks what the changes name as seen afterwards, not before.
     fn merge_changes(&mut self, seen: &impl Seen<Self::Key>, changes: &Self::Changes);
 
-    /// Visits the dot of every entry, in no particular order.
-    fn for_each_dot(&self, visit: impl FnMut(Dot));
+    /// True when `holds` is true of the dot of every entry.
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool;
+
+    /// Checks changes that came from outside and are well formed, for what this type could not have made.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    fn check(changes: &Self::Changes) -> Result<(), &'static str>;
 }
 
 /// What mutations changed: a fragment of a state, and the dots that were removed.
@@ -40,7 +47,7 @@ pub trait Changes: Clone + Default {
     /// Groups changes: merging the group has the effect of merging its parts, in any order.
     fn merge(&mut self, other: &Self);
 
-    /// Visits every dot that is named, added or removed, in no particular order.
+    /// Visits every dot that is named, added or removed, in an order that depends on the changes alone.
     fn for_each_dot(&self, visit: impl FnMut(Dot));
 }
 
@@ -61,17 +68,18 @@ pub struct Causal<T> {
     pub(crate) context: CausalContext,
 }
 
-impl<T: DataType> Causal<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType> Causal<T> {
     /// Merges a whole state, in any order, any number of times.
     pub fn merge(&mut self, other: &Self) {
         self.state.merge(&self.context, &other.state, &other.context);
         self.context.join(&other.context);
     }
 
-    /// Merges a delta, in any order, any number of times. Cost: in the delta, whatever the size of the state.
+    /// Merges a delta, in any order, any number of times. Cost: in the delta, whatever the size of the state, but for the
+    /// growth of a table.
+    ///
+    /// Do not skip a delta because its dots have all been seen: a dot counts as seen too when something that superseded
+    /// its change has arrived first, and the rest of what the change did has not.
     pub fn merge_delta(&mut self, delta: &Delta<T>) {
         self.state.merge_changes(&self.context, &delta.changes);
         self.context.join(&delta.context);
@@ -100,10 +108,7 @@ impl<T: fmt::Debug> fmt::Debug for Causal<T> {
 }
 
 /// A state of its own from a delta: what a replica would hold that had received nothing else.
-impl<T: DataType + Default> From<Delta<T>> for Causal<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType + Default> From<Delta<T>> for Causal<T> {
     fn from(delta: Delta<T>) -> Self {
         let mut causal = Self::default();
         causal.merge_delta(&delta);
@@ -128,9 +133,7 @@ impl<T: DataType> TryFrom<Parts<T>> for Causal<T> {
     type Error = &'static str;
 
     fn try_from(parts: Parts<T>) -> Result<Self, Self::Error> {
-        let mut covered = true;
-        parts.state.for_each_dot(|dot| covered &= parts.context.covers(dot));
-        if covered {
+        if parts.state.all_dots(|dot| parts.context.covers(dot)) {
             Ok(Self { state: parts.state, context: parts.context })
         } else {
             Err("a dot in the state is not in the context")
@@ -146,6 +149,7 @@ impl<T: DataType> TryFrom<Parts<T>> for Causal<T> {
 ///
 /// Source: Almeida, Shoker, Baquero, 2018, sections 4 and 5: delta-mutators and delta-groups.
 #[derive(Serialize, Deserialize)]
+#[serde(try_from = "DeltaParts<T::Changes>", into = "DeltaParts<T::Changes>")]
 #[serde(bound(serialize = "T::Changes: Serialize", deserialize = "T::Changes: Deserialize<'de>"))]
 #[must_use = "a delta is to be sent to the other replicas"]
 pub struct Delta<T: DataType> {
@@ -200,5 +204,30 @@ impl<T: DataType<Changes: Eq>> Eq for Delta<T> {}
 impl<T: DataType<Changes: fmt::Debug>> fmt::Debug for Delta<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delta").field("changes", &self.changes).field("context", &self.context).finish()
+    }
+}
+
+/// The serialised form, which is believed only when it names nothing beyond its context.
+#[derive(Serialize, Deserialize)]
+struct DeltaParts<C> {
+    changes: C,
+    context: CausalContext,
+}
+
+impl<T: DataType> From<Delta<T>> for DeltaParts<T::Changes> {
+    fn from(delta: Delta<T>) -> Self {
+        Self { changes: delta.changes, context: delta.context }
+    }
+}
+
+impl<T: DataType> TryFrom<DeltaParts<T::Changes>> for Delta<T> {
+    type Error = &'static str;
+
+    fn try_from(parts: DeltaParts<T::Changes>) -> Result<Self, Self::Error> {
+        let DeltaParts { changes, context } = parts;
+        T::check(&changes)?;
+        let mut covered = true;
+        changes.for_each_dot(|dot| covered &= context.covers(dot));
+        if covered { Ok(Self { changes, context }) } else { Err("a delta names a dot that is not in its context") }
     }
 }

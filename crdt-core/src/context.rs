@@ -203,8 +203,18 @@ mod tests {
 
     use super::*;
 
+    fn dot_in(epoch: u32, slot: u32) -> Dot {
+        Dot { replica: ReplicaId::named("ann"), position: Position::new(epoch, slot) }
+    }
+
     fn dot(slot: u32) -> Dot {
-        Dot { replica: ReplicaId::named("ann"), position: Position::new(3, slot) }
+        dot_in(3, slot)
+    }
+
+    /// Every subset of the first `many` dots of an epoch, with its bits.
+    fn subsets(epoch: u32, many: u32) -> Vec<(u32, CausalContext)> {
+        let of = |subset: u32| (0..many).filter(|bit| subset >> bit & 1 == 1).map(|slot| dot_in(epoch, slot)).collect();
+        (0..1_u32 << many).map(|subset| (subset, of(subset))).collect()
     }
 
     /// All 2^12 subsets of 12 dots of an epoch that does not touch the frontier, each built in three orders.
@@ -227,15 +237,30 @@ mod tests {
         }
     }
 
+    /// In an epoch that the frontier touches, and in one that it does not.
     #[test]
-    fn covering_is_inclusion() {
-        let contexts: Vec<(u32, CausalContext)> = (0..1_u32 << 6)
-            .map(|subset| (subset, (0..6).filter(|bit| subset >> bit & 1 == 1).map(dot).collect()))
-            .collect();
-        for (a, left) in &contexts {
-            for (b, right) in &contexts {
-                assert_eq!(left.covers_all(right), a & b == *b, "{a:b} {b:b}");
+    fn covering_is_inclusion_and_joining_is_union() {
+        for contexts in [subsets(0, 6), subsets(3, 6)] {
+            for (a, left) in &contexts {
+                assert_eq!(left.is_empty(), *a == 0);
+                for (b, right) in &contexts {
+                    assert_eq!(left.covers_all(right), a & b == *b, "{a:b} {b:b}");
+                    let mut joined = left.clone();
+                    joined.join(right);
+                    assert_eq!(joined, contexts[(a | b) as usize].1, "{a:b} {b:b}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn replicas_do_not_mix() {
+        let [ann, bob] = ["ann", "bob"].map(ReplicaId::named);
+        let at = |replica, slot| Dot { replica, position: Position::new(3, slot) };
+        for (one, other) in [(ann, bob), (bob, ann)] {
+            let context = CausalContext::from_iter([at(one, 1), at(one, 2)]);
+            assert!(context.covers(at(one, 2)) && !context.covers(at(other, 2)) && !context.covers(at(other, 1)));
+            assert_eq!((context.latest(one), context.latest(other)), (Some(Position::new(3, 2)), None));
         }
     }
 

@@ -103,8 +103,12 @@ impl<M: Mode> DataType for Counter<M> {
         self.tallies.merge_changes(seen, changes);
     }
 
-    fn for_each_dot(&self, visit: impl FnMut(Dot)) {
-        self.tallies.for_each_dot(visit);
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.tallies.all_dots(holds)
+    }
+
+    fn check(changes: &CounterChanges) -> Result<(), &'static str> {
+        changes.tallies().iter().try_for_each(M::check)
     }
 }
 

@@ -13,10 +13,30 @@ use crate::{
 /// It is a state with a context of its own: the context is exactly the dots that it names. So it says nothing about
 /// anything else, and a peer that merges it keeps all that it does not mention.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound(deserialize = "E: Entry + Deserialize<'de>"))]
+#[serde(try_from = "Parts<E>", bound(deserialize = "E: Entry + Deserialize<'de>"))]
 pub struct Edit<E> {
     added: Few<E>,
     removed: Few<Dot>,
+}
+
+/// The serialised form.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "E: Entry + Deserialize<'de>"))]
+struct Parts<E> {
+    added: Few<E>,
+    removed: Few<Dot>,
+}
+
+impl<E: Entry> TryFrom<Parts<E>> for Edit<E> {
+    type Error = &'static str;
+
+    fn try_from(Parts { added, removed }: Parts<E>) -> Result<Self, Self::Error> {
+        if added.iter().any(|entry| find(removed.as_slice(), &entry.dot()).is_ok()) {
+            Err("a dot is both added and removed")
+        } else {
+            Ok(Self { added, removed })
+        }
+    }
 }
 
 impl<E> Default for Edit<E> {

@@ -5,13 +5,10 @@ use core::convert::Infallible;
 
 use crdts::{CmRDT, CvRDT};
 
-use crate::{Causal, CausalContext, DataType, Delta, Seen};
+use crate::{Causal, DataType, Delta};
 
 /// State-based: whole states are merged.
-impl<T: DataType> CvRDT for Causal<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType> CvRDT for Causal<T> {
     type Validation = Infallible;
 
     /// Any two states can be merged.
@@ -25,10 +22,7 @@ where
 }
 
 /// Operation-based: the operations are deltas, which ask nothing of their order and may be applied twice.
-impl<T: DataType> CmRDT for Causal<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType> CmRDT for Causal<T> {
     type Op = Delta<T>;
     type Validation = Infallible;
 

@@ -33,8 +33,8 @@
 //! | [`MvRegister`] | all concurrent values | stand beside each other |
 //! | [`OrSet`] | elements in order | an add wins over a remove |
 //!
-//! Deleting undoes what was observed and leaves alone what was not; it leaves no tombstone. `docs/semantics.md` has every
-//! pair of operations.
+//! Deleting undoes what was observed and leaves alone what was not. It leaves no tombstone; a counter keeps a dead tally of
+//! each replica that counted, until it is purged. `docs/semantics.md` has every pair of operations.
 //!
 //! # How it works
 //!

@@ -302,7 +302,7 @@ impl ObjectChanges {
         }
     }
 
-    /// Visits every dot that is named, added or removed, in no particular order.
+    /// Visits every dot that is named, added or removed, in an order that depends on the changes alone.
     pub fn for_each_dot(&self, visit: impl FnMut(Dot)) {
         match self {
             Self::Counter(changes) => changes.for_each_dot(visit),

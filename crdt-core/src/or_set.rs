@@ -35,7 +35,7 @@ use crate::{Changes, DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Writer, mer
 ///
 /// # Cost
 ///
-/// At most 57 bytes for each u64 element once there are more than 14, 52 at a million. A local operation takes O(1), a
+/// At most 58 bytes for each u64 element once there are more than 14, 52 at a million. A local operation takes O(1), a
 /// delta time in its own size whatever the size of the set, a whole merge time in both sets but look-ups only in what
 /// differs or may differ. Listing takes O(n log n).
 ///
@@ -251,8 +251,12 @@ impl<T: Clone + Hash + Ord, S: BuildHasher + Clone> DataType for OrSet<T, S> {
         }
     }
 
-    fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
-        self.table.iter().flat_map(|(_, dots)| dots).for_each(|dot| visit(*dot));
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.table.iter().flat_map(|(_, dots)| dots).all(|dot| holds(*dot))
+    }
+
+    fn check(_: &SetChanges<T>) -> Result<(), &'static str> {
+        Ok(())
     }
 }
 
@@ -351,9 +355,8 @@ impl<'de, T: Deserialize<'de> + Hash + Ord, S: BuildHasher + Default> de::Visito
 }
 
 /// What changed in a set: an [`Edit`] for each element that was added or removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound(serialize = "T: Serialize + Ord", deserialize = "T: Deserialize<'de> + Ord"))]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<(T, Edit<Dot>)>", bound(deserialize = "T: Deserialize<'de> + Ord"))]
 pub struct SetChanges<T>(BTreeMap<T, Edit<Dot>>);
 
 impl<T> Default for SetChanges<T> {
@@ -403,5 +406,26 @@ impl<T: Clone + Ord> Changes for SetChanges<T> {
 
     fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
         self.0.values().for_each(|edit| edit.for_each_dot(&mut visit));
+    }
+}
+
+/// As a sequence, since most formats want the keys of a map to be text.
+impl<T: Serialize> Serialize for SetChanges<T> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+impl<T: Ord> TryFrom<Vec<(T, Edit<Dot>)>> for SetChanges<T> {
+    type Error = &'static str;
+
+    fn try_from(edits: Vec<(T, Edit<Dot>)>) -> Result<Self, Self::Error> {
+        if edits.iter().any(|(_, edit)| edit.is_empty()) {
+            Err("an edit that changes nothing")
+        } else if edits.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            Err("edits are not in strictly ascending order")
+        } else {
+            Ok(Self(edits.into_iter().collect()))
+        }
     }
 }

@@ -123,8 +123,12 @@ impl<V: Clone, R: Clone> DataType for Register<V, R> {
         self.merge_edit(seen, changes.added(), changes.removed());
     }
 
-    fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
-        self.writes.iter().for_each(|write| visit(write.dot));
+    fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.writes.iter().all(|write| holds(write.dot))
+    }
+
+    fn check(_: &RegisterChanges<V>) -> Result<(), &'static str> {
+        Ok(())
     }
 }
 

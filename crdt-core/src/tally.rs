@@ -128,8 +128,7 @@ impl Entry for Tally {
 
 /// An increment that the replica's total has no room for. Nothing was changed.
 ///
-/// Totals are u64 and only a deletion that the replica itself made or saw starts them anew, so what helps is to delete
-/// the counter.
+/// Totals are u64. What helps is to delete the counter: from the next dot on the replica counts from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow {
     /// The total as it stands.
@@ -183,7 +182,7 @@ impl Tallies {
 
     /// SUBTLE: a dead tally that was born under the dot that is still open lives on, it is not born again. Two lives of
     /// one birth could die with the same baselines, and a purge queued for the first death would hit the second
-    /// (`tests/museum.rs`, M13).
+    /// (`tests/museum_keyspace.rs`, M13).
     pub(crate) fn raise(&mut self, open: OpenDot<'_>, side: Side, amount: u64) -> Result<(), Overflow> {
         if amount == 0 {
             return Ok(());
@@ -245,8 +244,8 @@ impl Tallies {
         merge_entries(&mut self.0, |dot| seen.has_seen(dot, &()), changes.0.as_slice(), |_| false);
     }
 
-    pub(crate) fn for_each_dot(&self, mut visit: impl FnMut(Dot)) {
-        self.0.iter().for_each(|tally| visit(tally.dot()));
+    pub(crate) fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {
+        self.0.iter().all(|tally| holds(tally.dot()))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use core::{convert::Infallible, fmt, ops::Deref};
 
-use crate::{Causal, CausalContext, Changes, DataType, Delta, Dot, DotSource, OpenDot, Position, ReplicaId, Seen};
+use crate::{Causal, CausalContext, Changes, DataType, Delta, Dot, DotSource, OpenDot, Position, ReplicaId};
 
 /// One replica of a type that stands alone: a [`Causal`] state, and the source of this replica's dots.
 ///
@@ -100,15 +100,12 @@ impl<T> Writer<T> {
     }
 }
 
-impl<T: DataType> Writer<T>
-where
-    CausalContext: Seen<T::Key>,
-{
+impl<T: DataType> Writer<T> {
     /// Merges a whole state, in any order, any number of times.
     ///
     /// # Errors
     ///
-    /// [`DotReuse`] when the other side has a dot of this replica that this writer did not mint; nothing is merged.
+    /// [`DotReuse`] when the other side has a dot of this replica that this writer has not minted; nothing is merged.
     pub fn merge(&mut self, other: &Causal<T>) -> Result<(), DotReuse> {
         self.check(other.context())?;
         self.causal.merge(other);
@@ -119,7 +116,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`DotReuse`] when the delta has a dot of this replica that this writer did not mint; nothing is merged.
+    /// [`DotReuse`] when the delta has a dot of this replica that this writer has not minted; nothing is merged.
     pub fn merge_delta(&mut self, delta: &Delta<T>) -> Result<(), DotReuse> {
         self.check(delta.context())?;
         self.causal.merge_delta(delta);
@@ -128,8 +125,10 @@ where
 
     /// Changes the state under the open dot, and returns what was recorded as a delta with that dot.
     ///
-    /// This is how each type builds its mutations. `change` must record all that it changes.
-    pub fn mutate(&mut self, change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes)) -> Delta<T> {
+    /// SUBTLE: `change` must add at most one entry, which is why this is not public. Were two elements added under one
+    /// dot, a removal of one of them that overtakes the add would count the whole dot as seen, and the other element
+    /// would vanish on every replica. The engine, where a dot is a whole segment, remembers which element was meant.
+    pub(crate) fn mutate(&mut self, change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes)) -> Delta<T> {
         let changed = self.try_mutate(|state, open, changes| {
             change(state, open, changes);
             Ok::<(), Infallible>(())
@@ -141,11 +140,7 @@ where
     }
 
     /// As [`mutate`](Self::mutate), for a change that can be refused and then must leave the state as it was.
-    ///
-    /// # Errors
-    ///
-    /// Those of `change`.
-    pub fn try_mutate<E>(
+    pub(crate) fn try_mutate<E>(
         &mut self,
         change: impl FnOnce(&mut T, OpenDot<'_>, &mut T::Changes) -> Result<(), E>,
     ) -> Result<Delta<T>, E> {
@@ -169,8 +164,11 @@ impl<T> Deref for Writer<T> {
     }
 }
 
-/// A dot of this replica that this writer did not mint: somebody else writes under its id, or it has lost what it wrote
-/// before. Nothing was merged.
+/// A dot of this replica that this writer has not minted yet: somebody else writes under its id, or it has lost what it
+/// wrote before. Nothing was merged.
+///
+/// It is noticed when the other side is ahead. Two writers of one id and epoch that have minted equally many dots cannot
+/// be told apart here, which is why an epoch must never be used twice.
 ///
 /// Go on with a writer of a later epoch than the dot's, or under a new id. Merging would make the two changes that share
 /// the dot vanish, on every replica, without a word.

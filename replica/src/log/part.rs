@@ -5,7 +5,7 @@ use core::hash::BuildHasher;
 
 use blake3::Hash;
 use bytes::Bytes;
-use crdt_core::{DataType, Dot, Kind, Object, Position, Tally, Timestamp};
+use crdt_core::{Dot, Kind, Object, Position, Tally, Timestamp};
 
 use crate::{
     key::ObjectKey,
@@ -141,25 +141,25 @@ fn bases<'a, S: BuildHasher + Clone + 'a>(
     let mut greatest: Vec<Position> = Vec::new();
     let mut time = Timestamp::default();
     for (_, object) in objects {
-        let visit = |dot: Dot| {
+        let mut visit = |dot: Dot| {
             let index = named.note(dot.replica);
             match greatest.get_mut(index) {
                 Some(position) => *position = dot.position.max(*position),
                 None => greatest.push(dot.position),
             }
         };
-        match object {
-            Object::GCounter(counter) => counter.for_each_dot(visit),
-            Object::PnCounter(counter) => counter.for_each_dot(visit),
-            Object::LwwRegister(register) => register.for_each_dot(visit),
-            Object::MvRegister(register) => register.for_each_dot(visit),
-            Object::OrSet(set) => set.for_each_dot(visit),
+        for tally in object.tallies() {
+            visit(Dot { replica: tally.parts().replica, position: tally.parts().last });
+        }
+        if let Object::OrSet(set) = object {
+            set.sorted().into_iter().flat_map(|(_, dots)| dots).for_each(|dot| visit(*dot));
         }
         let writes = match object {
             Object::LwwRegister(register) => register.writes(),
             Object::MvRegister(register) => register.writes(),
             _ => &[],
         };
+        writes.iter().for_each(|write| visit(write.dot));
         time = writes.iter().fold(time, |time, write| time.max(write.timestamp));
     }
     let mut dots: Vec<_> = named.into_ids().into_iter().zip(greatest).collect();
