@@ -1,1 +1,15 @@
-//! What several benches share.
+//! What several benches share: the scenarios, built alike for both sides, and the clock.
+
+pub mod clock;
+pub mod counter;
+pub mod or_set;
+pub mod register;
+
+/// `full`, or `tiny` when every bench is only run once to see that it works.
+///
+/// As criterion does it: with `--test`, and without the `--bench` that `cargo bench` passes.
+#[must_use]
+pub fn sized(full: usize, tiny: usize) -> usize {
+    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    if has("--test") || !has("--bench") { tiny } else { full }
+}

@@ -51,6 +51,7 @@ pub struct CausalContext {
 impl CausalContext {
     /// True when `dot` has been seen.
     #[must_use]
+    #[inline]
     pub fn covers(&self, dot: Dot) -> bool {
         self.frontier.covers(dot) || self.run_from_or_before(dot).is_some_and(|(_, last)| dot.position <= last)
     }
@@ -108,7 +109,11 @@ impl CausalContext {
     }
 
     /// The last run of the dot's replica that begins at the dot or before it.
+    #[inline]
     fn run_from_or_before(&self, dot: Dot) -> Option<(Dot, Position)> {
+        if self.cloud.is_empty() {
+            return None; // Nearly always, and much sooner than a search says so.
+        }
         let (first, last) = self.cloud.range(..=dot).next_back()?;
         (first.replica == dot.replica).then_some((*first, *last))
     }
@@ -138,6 +143,7 @@ impl CausalContext {
 }
 
 impl<K: ?Sized> Seen<K> for CausalContext {
+    #[inline]
     fn has_seen(&self, dot: Dot, _: &K) -> bool {
         self.covers(dot)
     }

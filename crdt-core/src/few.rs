@@ -72,6 +72,10 @@ impl<T> Few<T> {
 
     /// Inserts `value` before the one at `index`.
     pub(crate) fn insert(&mut self, index: usize, value: T) {
+        if self.is_empty() {
+            *self = Self::one(value);
+            return;
+        }
         let mut values = mem::take(self).into_vec();
         values.reserve_exact(1);
         values.insert(index, value);

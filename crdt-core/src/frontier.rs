@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Dot, Position, ReplicaId, Seen};
 
+/// Up to how many replicas a frontier is scanned.
+const FEW: usize = 8;
+
 /// For each replica, the last log position applied: a version vector whose entries are positions.
 ///
 /// A frontier covers a dot when it has the dot's position or a later one of the same replica. Logs are applied strictly
 /// in order, so in the engine the frontier is the whole causal context.
 ///
-/// Cost: 16 bytes for each replica; a look-up is a binary search.
+/// Cost: 16 bytes for each replica; a look-up takes O(log n), and a few nanoseconds up to 8 replicas.
 ///
 /// ```
 /// use crdt_core::{Dot, Frontier, Position, ReplicaId};
@@ -40,7 +43,12 @@ impl Frontier {
 
     /// True when `dot` has been applied.
     #[must_use]
+    #[inline]
     pub fn covers(&self, dot: Dot) -> bool {
+        // With as few entries as there are regions a scan is sooner done than a binary search.
+        if self.last.len() <= FEW {
+            return self.last.iter().any(|last| last.replica == dot.replica && dot.position <= last.position);
+        }
         self.get(dot.replica).is_some_and(|last| dot.position <= last)
     }
 
@@ -96,6 +104,7 @@ impl Frontier {
 }
 
 impl<K: ?Sized> Seen<K> for Frontier {
+    #[inline]
     fn has_seen(&self, dot: Dot, _: &K) -> bool {
         self.covers(dot)
     }

@@ -56,6 +56,13 @@ pub(crate) fn merge_entries<E: Entry>(
     theirs: &[E],
     theirs_seen: impl Fn(Dot) -> bool,
 ) {
+    // What is new here, and alone: so common that it has a way of its own.
+    if let ([], [only]) = (ours.as_slice(), theirs) {
+        if survives(only.dot(), ours_seen) {
+            *ours = Few::one(only.clone());
+        }
+        return;
+    }
     if same_keys(ours.as_slice(), theirs) {
         for (mine, other) in ours.as_mut_slice().iter_mut().zip(theirs) {
             mine.join(other);

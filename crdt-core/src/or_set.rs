@@ -195,17 +195,20 @@ impl<T: Hash + Eq, S: BuildHasher> OrSet<T, S> {
     {
         let hash = self.hasher.hash_one(element);
         let ours_seen = |dot| seen.has_seen(dot, element);
-        if let Ok(mut held) = self.table.find_entry(hash, |(held, _)| held.borrow() == element) {
-            let dots = &mut held.get_mut().1;
-            merge_entries(dots, ours_seen, theirs, theirs_seen);
-            if dots.is_empty() {
-                held.remove();
+        match self.table.entry(hash, |(held, _)| held.borrow() == element, |(held, _)| self.hasher.hash_one(held)) {
+            Entry::Occupied(mut held) => {
+                let dots = &mut held.get_mut().1;
+                merge_entries(dots, ours_seen, theirs, theirs_seen);
+                if dots.is_empty() {
+                    held.remove();
+                }
             }
-        } else {
-            let mut dots = Few::new();
-            merge_entries(&mut dots, ours_seen, theirs, theirs_seen);
-            if !dots.is_empty() {
-                self.table.insert_unique(hash, (own(), dots), |(held, _)| self.hasher.hash_one(held));
+            Entry::Vacant(free) => {
+                let mut dots = Few::new();
+                merge_entries(&mut dots, ours_seen, theirs, theirs_seen);
+                if !dots.is_empty() {
+                    free.insert((own(), dots));
+                }
             }
         }
     }
@@ -236,10 +239,15 @@ impl<T: Clone + Hash + Ord, S: BuildHasher + Clone> DataType for OrSet<T, S> {
             }
             !dots.is_empty()
         });
-        let is_new = |(element, dots): &&(T, Few<Dot>)| dots.iter().any(|dot| !seen.has_seen(*dot, element));
+        let mut new = Vec::new();
+        for entry in &other.table {
+            if entry.1.iter().any(|dot| !seen.has_seen(*dot, &entry.0)) {
+                new.push(entry);
+            }
+        }
         // Room for all at once: growing while elements arrive in hash order would fill one end of the table first.
-        self.table.reserve(other.table.iter().filter(is_new).count(), |(held, _)| self.hasher.hash_one(held));
-        for (element, dots) in other.table.iter().filter(is_new) {
+        self.table.reserve(new.len(), |(held, _)| self.hasher.hash_one(held));
+        for (element, dots) in new {
             let theirs_seen = |dot| other_seen.has_seen(dot, element);
             self.merge_element(seen, element, || element.clone(), dots.as_slice(), theirs_seen);
         }
