@@ -105,11 +105,11 @@ impl Cluster {
         let mut values = Vec::new();
         for round in 0..2 {
             values.clear();
-            for region in 0..REGIONS.len() {
+            for (region, name) in REGIONS.into_iter().enumerate() {
                 let (buckets, world) = (self.buckets.clone(), self.executor.world().clone());
                 let read = self.executor.run(LONG, async move {
                     let life = lives + 1 + round;
-                    let replica = Self::open(REGIONS[region], region, &buckets, &world, life).await.expect("it opens");
+                    let replica = Self::open(name, region, &buckets, &world, life).await.expect("it opens");
                     assert!(replica.catch_up().await, "everything can be read");
                     let likes = replica.pn_counter("posts/42/likes").expect("a path").value();
                     let seen = replica.or_set("posts/42/seen").expect("a path").elements();

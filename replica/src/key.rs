@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn a_path_is_1_to_1024_bytes_without_control_characters() {
-        for path in ["a", "carts/ada", " ", "größe/ß", &"x".repeat(1_024)] {
+        for path in ["a", "carts/ada", " ", "gr\u{f6}\u{df}e/\u{df}", &"x".repeat(1_024)] {
             assert_eq!(check_path(path), Ok(()), "{path}");
         }
         assert_eq!(check_path(""), Err(InvalidPath::Empty));
         assert_eq!(check_path(&"x".repeat(1_025)), Err(InvalidPath::TooLong));
-        assert_eq!(check_path(&"ß".repeat(513)), Err(InvalidPath::TooLong));
-        for path in ["a\nb", "\0", "a\u{7f}", "ä\u{80}", "\u{9f}"] {
+        assert_eq!(check_path(&"\u{df}".repeat(513)), Err(InvalidPath::TooLong));
+        for path in ["a\nb", "\0", "a\u{7f}", "\u{e4}\u{80}", "\u{9f}"] {
             assert_eq!(check_path(path), Err(InvalidPath::ControlCharacter), "{path:?}");
         }
     }

@@ -132,7 +132,8 @@ pub fn number(random: &mut Random) -> u64 {
 }
 
 fn path(random: &mut Random) -> String {
-    const STEMS: [&str; 6] = ["board/daily/", "board/", "größe/ä", "größe/ö", "b", "carts/日本/"];
+    const STEMS: [&str; 6] =
+        ["board/daily/", "board/", "gr\u{f6}\u{df}e/ä", "gr\u{f6}\u{df}e/\u{f6}", "b", "carts/日本/"];
     let stem = STEMS[random.below(6) as usize];
     format!("{stem}{:x}", random.below(40))
 }

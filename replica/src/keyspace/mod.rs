@@ -23,11 +23,11 @@ use std::{
     },
 };
 
-use crdt_core::{Dot, DotSource, Kind, Object, Position, ReplicaId, Value};
+use crdt_core::{DotSource, Kind, Object, Position, ReplicaId, Value};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
-pub use apply::{Ahead, Applied, Dead, Merged};
+pub use apply::{Ahead, Applied};
 pub use cut::Cut;
 pub use early::{Early, Removed, View};
 pub use local::{Change, Changed, Refusal};
@@ -136,12 +136,6 @@ impl Keyspace {
     /// Bytes of changes that no segment has taken yet, estimated from above.
     pub fn pending_bytes(&self) -> u64 {
         self.pending_bytes.load(Ordering::Relaxed)
-    }
-
-    /// The open dot, if a change of this object waits to be cut under it or under the one before.
-    pub fn owes(&self, key: &ObjectKey) -> Option<Dot> {
-        let shard = self.lock(self.shard(self.hash(key.path())));
-        shard.owes(key).then(|| shard.open().dot())
     }
 
     fn hash(&self, path: &str) -> u64 {

@@ -1,4 +1,4 @@
-//! One shard of the keyspace under its lock: the objects in it, and what they owe to the log and to a snapshot.
+//! One shard of the keyspace under its lock: the objects in it, and what they owe to the log.
 //! Layer 2.
 
 use std::{
@@ -25,8 +25,6 @@ pub(super) struct Slot {
     /// The position under which this replica's own tally was raised or reset and not yet taken to a segment, packed; 0 if
     /// there is nothing to take. Position 0 is always a seal.
     counted: u64,
-    /// The snapshot that has this object's old state already.
-    kept: u64,
 }
 
 /// What a shard keeps beside its objects. It is touched only while the shard is locked for writing.
@@ -37,7 +35,6 @@ pub(super) struct Side {
     /// SUBTLE: while a cut passes from shard to shard, operations in the shards ahead of it already run under the new
     /// position. One buffer would publish them in the old segment, under a dot that is not theirs.
     buffers: [Buffer; 2],
-    preimages: Option<Preimages>,
 }
 
 /// The changes of one shard under one position.
@@ -45,13 +42,6 @@ pub(super) struct Side {
 struct Buffer {
     changes: BTreeMap<ObjectKey, ObjectChanges>,
     counted: Vec<ObjectKey>,
-}
-
-/// The old states of objects that changed since a snapshot passed this shard; `None` where there was no object.
-#[derive(Debug)]
-pub(super) struct Preimages {
-    snapshot: u64,
-    states: BTreeMap<ObjectKey, Option<Object<FixedState>>>,
 }
 
 /// A shard, locked.
@@ -104,7 +94,7 @@ impl<'a> Locked<'a> {
 
     /// Changes an object, which is made if there is none and dropped if nothing is left of it.
     ///
-    /// Whatever changes an object goes through here: its old state is left to a snapshot that is being taken.
+    /// Whatever changes an object goes through here.
     pub(super) fn change<R>(
         &mut self,
         hash: u64,
@@ -113,26 +103,15 @@ impl<'a> Locked<'a> {
     ) -> (R, Presence) {
         let Self { table, side, hasher, .. } = self;
         let found = table.get(hash, |(held, _)| held == key).is_some();
-        let preimages = side.preimages.as_mut();
         if !found {
-            if let Some(preimages) = preimages {
-                preimages.states.entry(key.clone()).or_insert(None);
-            }
-            let kept = side.preimages.as_ref().map_or(0, |preimages| preimages.snapshot);
             let object = Object::new(key.kind(), (*hasher).clone());
-            let slot = SharedValue::new(Slot { object, counted: 0, kept });
+            let slot = SharedValue::new(Slot { object, counted: 0 });
             table.insert(hash, (key.clone(), slot), |(held, _)| hasher.hash_one(held));
         }
         let Some((_, slot)) = table.get_mut(hash, |(held, _)| held == key) else {
             unreachable!("it was there or has just been inserted")
         };
         let slot = slot.get_mut();
-        if let Some(preimages) = side.preimages.as_mut()
-            && slot.kept != preimages.snapshot
-        {
-            slot.kept = preimages.snapshot;
-            preimages.states.entry(key.clone()).or_insert_with(|| Some(slot.object.clone()));
-        }
         let mut owed = Owed { buffers: &mut side.buffers, counted: &mut slot.counted, key };
         let result = change(&mut slot.object, &mut owed);
         let is_empty = slot.object.is_empty();
@@ -140,11 +119,6 @@ impl<'a> Locked<'a> {
             table.remove_entry(hash, |(held, _)| held == key);
         }
         (result, Presence { was: found, is: !is_empty })
-    }
-
-    /// True when a change of this object waits for a segment.
-    pub(super) fn owes(&self, key: &ObjectKey) -> bool {
-        self.side.buffers.iter().any(|buffer| buffer.changes.contains_key(key) || buffer.counted.contains(key))
     }
 
     /// Takes what changed in this shard under a position that has been closed.

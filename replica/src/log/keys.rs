@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_root_is_what_a_key_can_begin_with() {
-        for root in ["/", "a/", "a//b", "..", "ä", &"x".repeat(701)] {
+        for root in ["/", "a/", "a//b", "..", "\u{e4}", &"x".repeat(701)] {
             assert!(Keys::new(root).is_err(), "{root}");
         }
     }

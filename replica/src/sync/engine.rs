@@ -53,18 +53,22 @@ pub(crate) struct Engine {
     pub(crate) durable: Watermark<Position, Ended>,
 }
 
+/// What opening a replica gives to run it.
+pub(crate) struct Opened {
+    pub(crate) settings: Settings,
+    pub(crate) world: World,
+    pub(crate) own: LogPlace,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) nonce: [u8; 16],
+    pub(crate) keyspace: Keyspace,
+    pub(crate) state: State,
+    pub(crate) clock: HybridClock,
+    pub(crate) durable: Position,
+}
+
 impl Engine {
-    pub(crate) fn new(
-        settings: Settings,
-        world: World,
-        own: LogPlace,
-        regions: Vec<Region>,
-        nonce: [u8; 16],
-        keyspace: Keyspace,
-        state: State,
-        clock: HybridClock,
-        durable: Position,
-    ) -> Arc<Self> {
+    pub(crate) fn new(opened: Opened) -> Arc<Self> {
+        let Opened { settings, world, own, regions, nonce, keyspace, state, clock, durable } = opened;
         Arc::new(Self {
             settings,
             world,

@@ -74,7 +74,7 @@ impl Engine {
             .map_err(|error| Error::encoding(&key, error))?;
         let object = decode(&bytes, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))?;
         state.published.advance(cut.dot);
-        state.passed_own(&object, &cut, &self.keyspace);
+        state.passed_own(&object);
         Ok((key, bytes))
     }
 }

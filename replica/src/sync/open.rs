@@ -12,7 +12,7 @@ use futures_util::{
 
 use super::{
     Engine,
-    engine::Region,
+    engine::{Opened, Region},
     pull::{Pulled, Puller},
     signal::Signal,
     state::State,
@@ -44,7 +44,7 @@ pub(crate) async fn open(
     let mut clock = HybridClock::new(settings.clock_ahead.as_millis() as u64);
     let nonce = world.nonce();
     let wall = || world.clock.wall_ms();
-    let (claim, _) = own.take_over(wall, clock.last(), nonce, patience).await?;
+    let claim = own.take_over(wall, clock.last(), nonce, patience).await?;
 
     let keyspace = Keyspace::new(DotSource::new(name.id(), claim.epoch), world.random(), settings.shards);
     let mut state = State::default();
@@ -53,7 +53,7 @@ pub(crate) async fn open(
 
     let mut regions = vec![Region { name: name.as_str().to_owned(), store }];
     regions.extend(peers.into_iter().map(|(name, bucket)| Region { name, store: Store::new(bucket, world.clone()) }));
-    Ok(Engine::new(settings, world, own, regions, nonce, keyspace, state, clock, claim.sealed))
+    Ok(Engine::new(Opened { settings, world, own, regions, nonce, keyspace, state, clock, durable: claim.sealed }))
 }
 
 /// Applies the own log from its first object to the seal with which it was taken over.

@@ -8,10 +8,7 @@ use crdt_core::Position;
 use futures_util::future::select;
 
 use super::{Engine, signal::Signal, store::Patience, takeover::LogPlace};
-use crate::{
-    error::{Error, ErrorKind},
-    log::LogObject,
-};
+use crate::{error::Error, log::LogObject};
 
 /// One peer's log, and where reading it has got to.
 #[derive(Debug)]
@@ -112,10 +109,4 @@ impl Puller {
         // Data from too far in the future is merged all the same, and does not drag the clock.
         let _counted = engine.clock().observe(segment.header().hlc, engine.world.clock.wall_ms());
     }
-}
-
-/// Errors that leave a log where it is while the others go on.
-#[must_use]
-pub(crate) const fn is_quarantine(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::LostHistory)
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use blake3::Hash;
-use crdt_core::{Dot, Frontier, Object, ObjectChanges, Position, ReplicaId};
+use crdt_core::{Dot, Frontier, Object, Position, ReplicaId};
 
 use crate::{
     error::{Error, ErrorKind},
-    keyspace::{Ahead, Applied, Cut, Dead, Keyspace, Merged, View},
+    keyspace::{Ahead, Applied, Keyspace, View},
     log::{FoundSeal, LogHeader, LogObject, Row, RowBody, SealedEpoch, Segment},
     name::{ReplicaName, Roster},
 };
@@ -30,13 +30,6 @@ pub(crate) struct LogKnowledge {
     pub(crate) wall_ms: u64,
 }
 
-/// A tally that is dead, and what its owner must have acknowledged before it can be dropped.
-#[derive(Clone, Debug)]
-struct Grave {
-    dead: Dead,
-    needs: Frontier,
-}
-
 /// Everything that a replica knows, but for the objects themselves.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -45,7 +38,6 @@ pub(crate) struct State {
     pub(crate) published: Frontier,
     pub(crate) roster: Roster,
     pub(crate) logs: BTreeMap<ReplicaId, LogKnowledge>,
-    graves: Vec<Grave>,
 }
 
 impl State {
@@ -91,19 +83,15 @@ impl State {
         }
         self.check_chain(segment.header())?;
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
-        let mut merged = Merged::default();
         let mut rows = segment.rows();
         while let Some(row) = rows.next() {
             let key = keyspace.key(row.path, row.kind);
             let key = key.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
-            keyspace.merge_row(&mut self.applied, &key, &mut merged, |object, seen, ahead| {
+            keyspace.merge_row(&mut self.applied, &key, |object, seen, ahead| {
                 merge_row(row, segment.dot(), object, seen, ahead);
             });
         }
         self.passed(segment.header(), segment.hash(), !segment.is_empty());
-        for dead in merged.dead {
-            self.bury(dead, keyspace);
-        }
         Ok(())
     }
 
@@ -134,17 +122,9 @@ impl State {
     }
 
     /// Takes note of an object of the own log that has just been made: its changes are in the keyspace already.
-    pub(crate) fn passed_own(&mut self, object: &LogObject, cut: &Cut, keyspace: &Keyspace) {
+    pub(crate) fn passed_own(&mut self, object: &LogObject) {
         let changes = matches!(object, LogObject::Segment(segment) if !segment.is_empty());
         self.passed(object.header(), object.hash(), changes);
-        for (key, row) in &cut.rows {
-            let ObjectChanges::Counter(row) = row else { continue };
-            for replica in row.tallies().iter().map(|tally| tally.parts().replica) {
-                if let Some(tally) = keyspace.tally(key, replica).filter(crdt_core::Tally::is_dead) {
-                    self.bury(Dead { key: key.clone(), tally }, keyspace);
-                }
-            }
-        }
     }
 
     fn passed(&mut self, header: &LogHeader, hash: Hash, changes: bool) {
@@ -163,37 +143,6 @@ impl State {
         if changes {
             log.last_change = Some(dot.position);
         }
-    }
-
-    /// Queues a dead tally to be dropped. What its owner has to acknowledge is what has been applied by now: this must be
-    /// called when the merge that killed it is complete.
-    ///
-    /// The own open segment is included if it carries a reset of the same counter that is not published yet.
-    fn bury(&mut self, dead: Dead, keyspace: &Keyspace) {
-        let last_change = |dot: Dot| {
-            let position = self.logs.get(&dot.replica).and_then(|log| log.last_change)?;
-            Some(Dot { position: position.min(dot.position), ..dot })
-        };
-        let mut needs: Frontier = self.applied.frontier.iter().filter_map(last_change).collect();
-        if let Some(open) = keyspace.owes(&dead.key) {
-            needs.advance(open);
-        }
-        self.graves.push(Grave { dead, needs });
-    }
-
-    /// Drops the dead tallies that nobody can bring back any more: `docs/architecture.md`, "Purging".
-    pub(crate) fn purge(&mut self, keyspace: &Keyspace) {
-        let Self { graves, logs, applied, .. } = self;
-        graves.retain(|Grave { dead, needs }| {
-            let owner = dead.tally.parts().replica;
-            let Some(now) = keyspace.tally(&dead.key, owner) else { return false };
-            let heard_all = applied.frontier.covers(Dot { replica: owner, position: now.parts().last });
-            let acknowledged = logs.get(&owner).is_some_and(|log| log.ack.covers_all(needs));
-            if heard_all && acknowledged {
-                keyspace.purge(dead);
-            }
-            !(heard_all && acknowledged)
-        });
     }
 }
 

@@ -41,7 +41,6 @@ pub(crate) struct Requests {
     pub(crate) creates: AtomicU64,
     pub(crate) gets: AtomicU64,
     pub(crate) lists: AtomicU64,
-    pub(crate) deletes: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) repeated: AtomicU64,
@@ -126,14 +125,6 @@ impl Store {
         self.repeat(patience, || {
             count(&self.requests.lists, 1);
             self.bucket.folders(prefix)
-        })
-        .await
-    }
-
-    pub(crate) async fn delete(&self, key: &str, patience: Patience) -> Result<(), Error> {
-        self.repeat(patience, || {
-            count(&self.requests.deletes, 1);
-            self.bucket.delete(key)
         })
         .await
     }

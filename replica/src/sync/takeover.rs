@@ -45,8 +45,6 @@ pub(crate) struct Claim {
     pub(crate) epoch: u32,
     /// Where the seal stands.
     pub(crate) sealed: Position,
-    /// Tells this writer's objects from another's.
-    pub(crate) nonce: [u8; 16],
 }
 
 impl LogPlace {
@@ -144,15 +142,13 @@ impl LogPlace {
     }
 
     /// Takes the log over: seals its tail, and so claims the next epoch and fences whoever wrote before.
-    ///
-    /// The tail that was sealed is returned with the claim.
     pub(crate) async fn take_over(
         &self,
         wall_ms: impl Fn() -> u64,
         hlc: Timestamp,
         nonce: [u8; 16],
         patience: Patience,
-    ) -> Result<(Claim, Tail), Error> {
+    ) -> Result<Claim, Error> {
         loop {
             let tail = self.tail(patience).await?;
             let wall = wall_ms();
@@ -182,7 +178,7 @@ impl LogPlace {
             let won = self.put_own(&key, &bytes, patience).await?;
             if won && !self.goes_beyond(tail.position, patience).await? {
                 let epoch = seal.next_epoch.unwrap_or(after);
-                return Ok((Claim { epoch, sealed: tail.position, nonce }, tail));
+                return Ok(Claim { epoch, sealed: tail.position });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A bucket in a directory.
 //!
-//! Written on `std::fs`; why not on the `object_store` crate is said in docs/decisions/0010-local-directory.md.
+//! Written on `std::fs`; why not on the `object_store` crate is said in docs/decisions/0008-local-directory.md.
 
 mod directory;
 mod failure;
