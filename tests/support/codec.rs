@@ -133,7 +133,7 @@ pub fn number(random: &mut Random) -> u64 {
 
 fn path(random: &mut Random) -> String {
     const STEMS: [&str; 6] =
-        ["board/daily/", "board/", "gr\u{f6}\u{df}e/\u{e4}", "gr\u{f6}\u{df}e/\u{f6}", "b", "carts/日本/"];
+        ["board/daily/", "board/", "gr\u{f6}\u{df}e/\u{e4}", "gr\u{f6}\u{df}e/\u{f6}", "b", "carts/\u{65e5}\u{672c}/"];
     let stem = STEMS[random.below(6) as usize];
     format!("{stem}{:x}", random.below(40))
 }
