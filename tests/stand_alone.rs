@@ -502,3 +502,38 @@ fn malformed_bytes_are_refused() {
         assert!(error.contains(said), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn a_set_contains_what_was_added_and_nothing_else() {
+    let [mut ann, _] = writers::<OrSet<u64>, 2>();
+    assert!(!ann.add(1).is_empty());
+    assert!(ann.contains(&1) && !ann.contains(&2));
+}
+
+/// A set of one element, as an object, with the changes that made it.
+fn one_element(element: u8) -> (Object, ObjectChanges) {
+    let source = DotSource::new(ReplicaId::named("ann"), 0);
+    let (mut object, mut changes) = (Object::new(Kind::OrSet, Default::default()), ObjectChanges::none(Kind::OrSet));
+    if let (Object::OrSet(set), ObjectChanges::Set(changes)) = (&mut object, &mut changes) {
+        set.add([element].as_slice().into(), source.open(), changes);
+    }
+    (object, changes)
+}
+
+#[test]
+fn objects_are_equal_when_kind_and_state_are() {
+    let [one, same, other] = [1, 1, 2].map(|element| one_element(element).0);
+    assert!(one == same && one != other);
+    for (kind, next) in Kind::ALL.into_iter().zip(Kind::ALL.into_iter().cycle().skip(1)) {
+        let object = |kind| -> Object { Object::new(kind, Default::default()) };
+        assert!(object(kind) == object(kind) && object(kind) != object(next), "{kind}");
+    }
+}
+
+#[test]
+fn changes_of_an_object_name_every_dot() {
+    let (_, changes) = one_element(1);
+    let mut named = Vec::new();
+    changes.for_each_dot(|dot| named.push(dot));
+    assert_eq!(named, [DotSource::new(ReplicaId::named("ann"), 0).open().dot()]);
+}
