@@ -92,12 +92,27 @@ impl Keyspace {
     ///
     /// [`Refusal`]; nothing is changed.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
+        self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
+    }
+
+    /// Changes one object, and reads what is there then, if anything is, before anybody else can change it.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub fn change_and_read<R>(
+        &self,
+        key: &ObjectKey,
+        change: &Change,
+        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+    ) -> Result<(Changed, R), Refusal> {
         let hash = self.hash(key.path());
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
         let was_idle = self.apply_change(&mut shard, hash, key, change, open)?;
-        Ok(Changed { position: open.dot().position, was_idle })
+        let read = read(shard.get(hash, key.path(), key.kind()));
+        Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
     /// Changes several objects under one position: all of them, or none.

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    key::ObjectKey,
-    keyspace::{Change, Changed, Keyspace, Refusal},
+    keyspace::{Changed, Keyspace, Refusal},
     log::{Keys, MacKey},
     settings::Settings,
 };
@@ -101,8 +100,11 @@ impl Engine {
         tick.map_err(|skew| Error::new(ErrorKind::ClockSkew, skew.to_string()))
     }
 
-    /// Makes local changes, all or none.
-    pub(crate) fn change(&self, changes: &[(ObjectKey, Change)]) -> Result<Position, Error> {
+    /// Makes a local change, if changes are taken at all: `change` makes all of it, or none.
+    pub(crate) fn change<R>(
+        &self,
+        change: impl FnOnce(&Keyspace) -> Result<(Changed, R), Refusal>,
+    ) -> Result<(Position, R), Error> {
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
         let waiting = self.keyspace.pending_bytes();
         if waiting > self.settings.pending_bytes {
@@ -112,11 +114,7 @@ impl Engine {
             );
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
-        let changed = match changes {
-            [(key, change)] => self.keyspace.change(key, change),
-            changes => self.keyspace.batch(changes),
-        };
-        let Changed { position, was_idle } = changed.map_err(|refusal| match &refusal {
+        let (Changed { position, was_idle }, result) = change(&self.keyspace).map_err(|refusal| match &refusal {
             Refusal::KindMismatch { .. } => Error::new(ErrorKind::KindMismatch, refusal.to_string()),
             Refusal::Overflow(_) => Error::new(ErrorKind::Invalid, refusal.to_string()),
         })?;
@@ -126,11 +124,13 @@ impl Engine {
         if waiting >= self.settings.segment_bytes {
             self.flush.raise();
         }
-        Ok(position)
+        Ok((position, result))
     }
 
     /// Stops for good: nothing is written any more.
     pub(crate) fn end(&self, kind: ErrorKind, message: impl Into<String>) {
         self.durable.end((kind, message.into()));
+        let waiters = self.state().waiters.clone();
+        waiters.wake();
     }
 }

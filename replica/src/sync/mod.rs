@@ -9,6 +9,7 @@ mod signal;
 mod state;
 mod store;
 mod takeover;
+mod waiters;
 
 pub(crate) use engine::Engine;
 pub(crate) use open::open;

@@ -1,11 +1,12 @@
 //! What a replica knows of every log, and what it does when it hears of a segment or a seal.
 //! Layer 4. *Invariant:* nothing here waits: a segment is applied, and the position moved, in one go.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use blake3::Hash;
 use crdt_core::{Dot, Frontier, Object, Position, ReplicaId};
 
+use super::waiters::Waiters;
 use crate::{
     error::{Error, ErrorKind},
     keyspace::{Ahead, Applied, Keyspace, View},
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub(crate) published: Frontier,
     pub(crate) roster: Roster,
     pub(crate) logs: BTreeMap<ReplicaId, LogKnowledge>,
+    /// Those who wait for the frontier to move.
+    pub(crate) waiters: Arc<Waiters>,
 }
 
 impl State {
@@ -143,6 +146,7 @@ impl State {
         if changes {
             log.last_change = Some(dot.position);
         }
+        self.waiters.wake();
     }
 }
 
