@@ -25,10 +25,11 @@ impl Keyspace {
     ///
     /// Cost: in the changes, and one lock for each shard. Local operations wait for one shard at a time.
     pub fn cut(&self) -> Cut {
+        // SUBTLE: read before the position moves on. What is added to the estimate from here on belongs to the next segment,
+        // or to both; were a change of the next one counted as taken, nobody would be told that it waits.
+        let taken = self.pending_bytes.load(Ordering::Acquire);
         let dot = self.source.cut();
         let mut rows = Vec::new();
-        // What is added to the estimate from here on belongs to the next segment, or to both.
-        let taken = self.pending_bytes.load(Ordering::Relaxed);
         for shard in 0..self.sides.len() {
             self.lock(shard).take(dot.position, dot.replica, &mut rows);
         }
