@@ -13,7 +13,7 @@ use crate::{
     keyspace::Change,
     log::{Keys, MacKey},
     name::ReplicaName,
-    ports::{Bucket, Clock, Entropy},
+    ports::{Bucket, Clock, Entropy, Hints},
     settings::Settings,
     sync::{self, Engine},
 };
@@ -37,6 +37,7 @@ pub struct Builder {
     root: String,
     bucket: Arc<dyn Bucket>,
     peers: Vec<(String, Arc<dyn Bucket>)>,
+    hints: Vec<Arc<dyn Hints>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
@@ -48,6 +49,13 @@ impl Builder {
     #[must_use]
     pub fn peer(mut self, region: &str, bucket: Arc<dyn Bucket>) -> Self {
         self.peers.push((region.to_owned(), bucket));
+        self
+    }
+
+    /// Adds a source of hints: what tells that a log has grown. Without any, logs are polled.
+    #[must_use]
+    pub fn hints(mut self, hints: Arc<dyn Hints>) -> Self {
+        self.hints.push(hints);
         self
     }
 
@@ -87,12 +95,13 @@ impl Builder {
     ///
     /// One PUT, three LISTs, and a GET for each segment of the own log.
     pub async fn open(self) -> Result<Replica, Error> {
-        let Self { name, root, bucket, peers, clock, entropy, settings, mac } = self;
+        let Self { name, root, bucket, peers, hints, clock, entropy, settings, mac } = self;
         let name = ReplicaName::new(&name)
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={name:?}")))?;
         let keys = Keys::new(&root).map_err(|error| Error::new(ErrorKind::Invalid, "not a root").caused_by(error))?;
         let world = sync::World { clock, entropy };
-        sync::open(name, bucket, peers, keys, mac, world, settings).await.map(Replica)
+        let plan = sync::Plan { name, bucket, peers, hints, keys, mac, world, settings };
+        sync::open(plan).await.map(Replica)
     }
 }
 
@@ -105,6 +114,7 @@ impl Replica {
             root: String::new(),
             bucket,
             peers: Vec::new(),
+            hints: Vec::new(),
             clock,
             entropy,
             settings: Settings::default(),
@@ -220,7 +230,7 @@ impl Replica {
     ///
     /// What stopped the replica, if it has stopped.
     pub async fn flush(&self) -> Result<(), Error> {
-        if self.0.keyspace.pending_bytes() == 0 {
+        if self.0.pending_bytes() == 0 {
             return self.0.durable.check().map_err(|(kind, message)| Error::new(kind, message));
         }
         let open = self.0.keyspace.open();
@@ -256,7 +266,7 @@ impl Replica {
     }
 
     pub(crate) fn write(&self, changes: &[(ObjectKey, Change)]) -> Result<Written, Error> {
-        let position = self.0.change(changes)?;
+        let position = self.0.change(changes, &[])?;
         Ok(Written { replica: self.clone(), position })
     }
 
