@@ -1,11 +1,11 @@
 //! Opening a replica: taking its log over, and recovering from it.
 //! Layer 4.
 
-use core::pin::pin;
+use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
 use crdt_core::{DotSource, HybridClock, Position};
-use futures_util::future::{join_all, select};
+use futures_util::future::{Either, join_all, select};
 
 use super::{
     Engine,
@@ -70,8 +70,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::default());
 
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
-    let logs = join_all(regions[1..].iter().map(|region| logs_in(region, &own, patience))).await;
-    let read = read_by_peers(&own.name, logs.into_iter().filter_map(Result::ok).flatten().collect(), patience).await;
+    let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
     let tail = own.tail(patience).await?;
     for (reader, position) in read {
         if position >= tail.position || !lineage::has(&tail.lineage, position) {
@@ -117,6 +116,25 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     Ok(engine)
 }
 
+/// What the peers have read of the own log. A region that is out of reach does not keep this one from starting: what was
+/// read there is checked when it is read.
+async fn read_elsewhere(
+    regions: &[Region],
+    own: &LogPlace,
+    world: &World,
+    limit: Duration,
+) -> Vec<(ReplicaName, Position)> {
+    let patience = Patience::For(limit);
+    let reading = pin!(async {
+        let logs = join_all(regions.iter().map(|region| logs_in(region, own, patience))).await;
+        read_by_peers(&own.name, logs.into_iter().filter_map(Result::ok).flatten().collect(), patience).await
+    });
+    match select(reading, world.clock.sleep(limit)).await {
+        Either::Left((read, _)) => read,
+        Either::Right(_) => Vec::new(),
+    }
+}
+
 /// Opens an observer: it takes nothing over and writes nothing.
 pub(crate) async fn observe(plan: Plan) -> Arc<Engine> {
     let regions = plan.regions();
@@ -156,7 +174,7 @@ impl Engine {
         };
         let published = self.state().published.clone();
         let enough = async { if is_new { core::future::pending().await } else { self.wait_for(&published).await } };
-        let enough = select(pin!(catching_up), pin!(enough));
-        select(enough, pin!(self.world.clock.sleep(self.settings.catch_up))).await;
+        let (catching_up, enough) = (pin!(catching_up), pin!(enough));
+        select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
     }
 }

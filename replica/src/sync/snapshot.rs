@@ -103,6 +103,10 @@ impl Kept {
         Self { snapshots, ..Self::default() }
     }
 
+    pub(crate) fn positions(&self) -> Vec<Position> {
+        self.snapshots.iter().map(|kept| kept.position).collect()
+    }
+
     /// When the snapshot at this position was taken, if it is one of these.
     pub(crate) fn taken_at(&self, position: Position) -> Option<u64> {
         self.snapshots.iter().find(|kept| kept.position == position).map(|kept| kept.wall_ms)
