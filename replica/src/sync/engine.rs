@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) alarms: Alarms,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
+    /// Set when the replica is to be closed: one more snapshot, and then no more.
+    pub(crate) closing: AtomicBool,
     /// Raised when something waits to be flushed that did not before.
     pub(crate) changed: Signal,
     /// Raised when somebody wants it flushed now.
@@ -127,6 +129,7 @@ impl Engine {
             kept: Mutex::new(kept),
             alarms,
             short: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             changed: Signal::default(),
             flush: Signal::default(),
             snapshot: Signal::default(),
@@ -172,6 +175,9 @@ impl Engine {
     /// Makes local changes and marks, all or none.
     pub(crate) fn change(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Position, Error> {
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the replica is being closed"));
+        }
         if self.short.load(Ordering::Acquire) || !self.writes {
             return Err(self.takes_no_writes());
         }
@@ -233,6 +239,29 @@ impl Engine {
         self.applied.rise(self.applied.reached() + 1);
         if self.kept().is_due(state) {
             self.snapshot.raise();
+        }
+    }
+
+    /// Writes what waits and a snapshot, and stops. Whoever polls `run` does the work.
+    ///
+    /// # Errors
+    ///
+    /// What stopped the replica before.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.closing.store(true, Ordering::Release);
+        self.snapshot.raise();
+        match self.ended().await {
+            error if error.kind() == ErrorKind::Closed => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Waits until the replica has stopped for good, and says why.
+    pub(crate) async fn ended(&self) -> Error {
+        loop {
+            if let Err((kind, message)) = self.applied.wait(u64::MAX).await {
+                return Error::new(kind, message);
+            }
         }
     }
 
