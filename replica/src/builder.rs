@@ -7,10 +7,10 @@ use crate::{
     error::{Error, ErrorKind},
     log::{Keys, MacKey},
     name::ReplicaName,
-    ports::{Bucket, Clock, Entropy},
+    ports::{Bucket, Clock, Entropy, Hints},
     replica::Replica,
     settings::Settings,
-    sync::{self, World},
+    sync::{self, Engine, Plan, World},
 };
 
 /// What a replica is opened with: [`Replica::builder`].
@@ -21,6 +21,7 @@ pub struct Builder {
     root: String,
     bucket: Arc<dyn Bucket>,
     peers: Vec<(String, Arc<dyn Bucket>)>,
+    hints: Vec<Arc<dyn Hints>>,
     world: World,
     settings: Settings,
     mac: Option<MacKey>,
@@ -36,6 +37,7 @@ impl Builder {
             root: String::new(),
             bucket: Arc::new(bucket),
             peers: Vec::new(),
+            hints: Vec::new(),
             world,
             settings: Settings::default(),
             mac: None,
@@ -53,6 +55,12 @@ impl Builder {
     /// Adds the bucket of another region, to read. What the region is called is for people alone.
     pub fn peer(mut self, region: &str, bucket: impl Bucket + 'static) -> Self {
         self.peers.push((region.to_owned(), Arc::new(bucket)));
+        self
+    }
+
+    /// Adds a source of hints: what tells that a log has grown. Without any, logs are polled.
+    pub fn hints(mut self, hints: impl Hints + 'static) -> Self {
+        self.hints.push(Arc::new(hints));
         self
     }
 
@@ -99,22 +107,56 @@ impl Builder {
     ///
     /// One PUT, three LISTs, and a GET for each segment of the own log.
     pub async fn open(self) -> Result<Replica, Error> {
+        let host = self.host()?;
+        let engine = sync::open(self.plan()?).await?;
+        let position = engine.durable.reached();
+        tracing::info!(replica = %engine.own.name, epoch = engine.keyspace.open().epoch(), %position, "opened");
+        Ok(host(engine))
+    }
+
+    /// Opens an observer: it reads what everybody has written, its own region first, and writes nothing. It takes no log over
+    /// and fences nobody, so its name may be that of a replica that is running.
+    ///
+    /// It runs as [`open`](Self::open) says. Every write to it is refused with [`ErrorKind::Invalid`]. What a bucket that does
+    /// not answer holds is missing until it does: [`Replica::status`] says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] as for [`open`](Self::open).
+    ///
+    /// # Cost
+    ///
+    /// The newest snapshot of the nearest replica, and a GET for each segment beyond it.
+    pub async fn observe(self) -> Result<Replica, Error> {
+        let host = self.host()?;
+        let engine = sync::observe(self.plan()?).await;
+        tracing::info!(observer = %engine.own.name, "opened");
+        Ok(host(engine))
+    }
+
+    fn plan(self) -> Result<Plan, Error> {
         let name = ReplicaName::new(&self.name)
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={:?}", self.name)))?;
         let keys =
             Keys::new(&self.root).map_err(|error| Error::new(ErrorKind::Invalid, "not a root").caused_by(error))?;
-        // Asked first, so that nobody is fenced for nothing.
-        #[cfg(feature = "tokio")]
+        let Self { bucket, peers, hints, world, settings, mac, .. } = self;
+        Ok(Plan { name, bucket, peers, hints, keys, mac, world, settings })
+    }
+
+    /// What makes a replica of an engine. It is asked for first, so that nobody is fenced where nothing could run.
+    #[cfg(feature = "tokio")]
+    fn host(&self) -> Result<impl FnOnce(Arc<Engine>) -> Replica + use<>, Error> {
         let runtime = self.runs.then(crate::runtime::Background::runtime).transpose()?;
-        let Self { bucket, peers, world, settings, mac, .. } = self;
-        let engine = sync::open(name, bucket, peers, keys, mac, world, settings).await?;
-        let position = engine.durable.reached();
-        tracing::info!(replica = %engine.own.name, epoch = engine.keyspace.open().epoch(), %position, "opened");
-        #[cfg(feature = "tokio")]
-        if let Some(runtime) = runtime {
-            return Ok(Replica::running(engine, &runtime));
-        }
-        Ok(Replica::new(engine))
+        Ok(|engine| match runtime {
+            Some(runtime) => Replica::running(engine, &runtime),
+            None => Replica::new(engine),
+        })
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    #[expect(clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn host(&self) -> Result<impl FnOnce(Arc<Engine>) -> Replica + use<>, Error> {
+        Ok(Replica::new)
     }
 }
 

@@ -28,12 +28,8 @@ impl Handle {
     }
 
     /// Changes, and reads what it came to before anybody else can change it.
-    fn count<R: Default>(
-        &self,
-        change: &Change,
-        read: impl FnOnce(&Object<FixedState>) -> R,
-    ) -> Result<Written<R>, Error> {
-        self.replica.change(&self.key, change, |object| object.map_or_else(R::default, read))
+    fn count<R: Default>(&self, change: &Change, read: impl Fn(&Object<FixedState>) -> R) -> Result<Written<R>, Error> {
+        self.replica.change(&self.key, change, |object| object.map_or_else(R::default, &read))
     }
 
     fn read<R: Default>(&self, read: impl FnOnce(&Object<FixedState>) -> R) -> R {

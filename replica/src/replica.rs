@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 
 use crate::{
     content::Content,
-    drive::{drive, ended},
+    drive::drive,
     error::{Error, ErrorKind},
     handles::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter},
     key::{ObjectKey, check_path},
@@ -45,8 +45,6 @@ struct Shared {
     engine: Arc<Engine>,
     /// Set by the one who runs it.
     is_run: AtomicBool,
-    /// Set when it is being closed: no more writes.
-    is_closing: AtomicBool,
     #[cfg(feature = "tokio")]
     _background: Option<crate::runtime::Background>,
 }
@@ -57,7 +55,6 @@ impl Replica {
         Self(Arc::new(Shared {
             engine,
             is_run: AtomicBool::new(false),
-            is_closing: AtomicBool::new(false),
             #[cfg(feature = "tokio")]
             _background: None,
         }))
@@ -67,12 +64,7 @@ impl Replica {
     #[cfg(feature = "tokio")]
     pub(crate) fn running(engine: Arc<Engine>, runtime: &tokio::runtime::Handle) -> Self {
         let background = crate::runtime::Background::start(runtime, engine.clone());
-        Self(Arc::new(Shared {
-            engine,
-            is_run: AtomicBool::new(true),
-            is_closing: AtomicBool::new(false),
-            _background: Some(background),
-        }))
+        Self(Arc::new(Shared { engine, is_run: AtomicBool::new(true), _background: Some(background) }))
     }
 
     /// Everything that the replica does in the background: flushing its log, reading those of its peers. It ends when the
@@ -85,18 +77,19 @@ impl Replica {
     /// anew.
     pub async fn run(&self) -> Error {
         if self.0.is_run.swap(true, Ordering::Relaxed) {
-            return ended(self.engine()).await;
+            return self.engine().ended().await;
         }
         drive(self.0.engine.clone()).await
     }
 
-    /// Flushes what waits, and stops: later writes fail with [`ErrorKind::Closed`], and the background ends. What is here can
-    /// still be read.
+    /// Flushes what waits, takes a snapshot, and stops: later writes fail with [`ErrorKind::Closed`], and the background ends.
+    /// What is here can still be read.
     ///
     /// Writes are refused from the beginning of the call. One that is made at the same moment on another thread may be
     /// accepted and come too late; its [`Written::durable`] says so.
     ///
-    /// As long as the bucket does not answer this does not end; it may be dropped, and called again.
+    /// The background does the work: one that nobody runs is never closed. As long as the bucket does not answer this does not
+    /// end; it may be dropped, and called again.
     ///
     /// # Errors
     ///
@@ -104,12 +97,10 @@ impl Replica {
     ///
     /// # Cost
     ///
-    /// One PUT if anything waits.
+    /// One or two PUTs for segments, one for each part of the snapshot that has changed, and one for its manifest; nothing if
+    /// nothing has changed since the last one.
     pub async fn close(&self) -> Result<(), Error> {
-        self.0.is_closing.store(true, Ordering::Relaxed);
-        let flushed = self.flush().await;
-        self.engine().end(ErrorKind::Closed, "the replica has been closed; open it anew");
-        flushed.or_else(|error| if error.kind() == ErrorKind::Closed { Ok(()) } else { Err(error) })
+        self.engine().close().await
     }
 
     /// The grow-only counter at `path`. Nothing is made there by this.
@@ -212,6 +203,24 @@ impl Replica {
         self.0.engine.catch_up().await
     }
 
+    /// Declares that another replica will not come back, and waits until that is durable: nobody waits for it any more, and what
+    /// it may have written beyond `last` is ignored for ever. Without `last` its log ends where this replica has got to. Returns
+    /// where it ends.
+    ///
+    /// It cannot be undone. Should that replica come back, it finds itself [`ErrorKind::Evicted`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied unless
+    /// `last` is given, and for an observer; and what stops the replica.
+    pub async fn evict(&self, replica: &str, last: Option<Position>) -> Result<Position, Error> {
+        let name = ReplicaName::new(replica)
+            .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={replica:?}")))?;
+        let (position, last) = self.engine().evict(&name, last)?;
+        let durable = self.engine().durable.wait(position).await;
+        durable.map(|()| last).map_err(|(kind, message)| Error::new(kind, message))
+    }
+
     /// What this replica is called.
     #[must_use]
     pub fn name(&self) -> &ReplicaName {
@@ -233,18 +242,15 @@ impl Replica {
         &self,
         key: &ObjectKey,
         change: &Change,
-        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+        read: impl Fn(Option<&Object<FixedState>>) -> R,
     ) -> Result<Written<R>, Error> {
-        self.check_open()?;
-        let (position, value) = self.engine().change(|keyspace| keyspace.change_and_read(key, change, read))?;
+        let (position, value) = self.engine().change_by(|keyspace| keyspace.change_and_read(key, change, &read))?;
         Ok(Written::new(self.clone(), position, value))
     }
 
     /// Makes changes, all or none.
     pub(crate) fn write(&self, changes: &[(ObjectKey, Change)]) -> Result<Written, Error> {
-        self.check_open()?;
-        let batch = |keyspace: &crate::keyspace::Keyspace| keyspace.batch(changes).map(|changed| (changed, ()));
-        let (position, ()) = self.engine().change(batch)?;
+        let position = self.engine().change(changes, &[])?;
         Ok(Written::new(self.clone(), position, ()))
     }
 
@@ -276,13 +282,6 @@ impl Replica {
         let Some(slot) = position.slot().checked_sub(1) else { return Ok(()) };
         let before = Position::new(position.epoch(), slot);
         self.engine().durable.wait(before).await.map_err(|(kind, message)| Error::new(kind, message))
-    }
-
-    fn check_open(&self) -> Result<(), Error> {
-        if self.0.is_closing.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Closed, "the replica has been closed; open it anew"));
-        }
-        Ok(())
     }
 }
 

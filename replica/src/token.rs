@@ -134,7 +134,7 @@ impl Replica {
         let engine = self.engine();
         let (own, durable) = (engine.keyspace.replica(), engine.durable.reached());
         // The own log is applied as far as it has been cut, which may be ahead of what is in the bucket.
-        let seen = |dot: Dot| match dot.replica == own {
+        let seen = |dot: Dot| match engine.writes && dot.replica == own {
             true => Dot { position: dot.position.min(durable), ..dot },
             false => dot,
         };
@@ -156,7 +156,7 @@ impl Replica {
     ///
     /// What stops the replica, if that comes first.
     pub async fn wait_for(&self, token: &Token) -> Result<(), Error> {
-        self.engine().wait_applied(&token.0).await.map_err(|(kind, message)| Error::new(kind, message))
+        self.engine().wait_for(&token.0).await
     }
 
     /// The same for at most as long as `patience`. Returns whether it was reached.

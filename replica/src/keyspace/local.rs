@@ -8,8 +8,9 @@ use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position,
 use foldhash::fast::FixedState;
 
 use super::{
-    Keyspace,
-    shard::{Locked, Owed, Presence},
+    Keyspace, Mark,
+    frozen::payload,
+    shard::{Locked, Owed, Presence, buffer_of},
 };
 use crate::key::ObjectKey;
 
@@ -29,6 +30,9 @@ pub enum Change {
     /// Deletes whatever is there.
     Delete,
 }
+
+/// How many bytes of changes one segment takes, as they are estimated here: from above, so that it can always be encoded.
+pub const OPEN_BYTES_MAX: u64 = 15 << 20;
 
 /// What a local operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,13 @@ pub enum Refusal {
     },
     /// A counter would pass its range.
     Overflow(Overflow),
+    /// The open segment has no room for it. Cut, and try again.
+    SegmentFull,
+    /// No segment has room for it.
+    TooLarge {
+        /// What it comes to, estimated from above.
+        bytes: u64,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -62,6 +73,10 @@ impl fmt::Display for Refusal {
                 write!(f, "the path has an object of another kind: path={path} stored={stored} asked={asked}")
             }
             Self::Overflow(overflow) => overflow.fmt(f),
+            Self::SegmentFull => f.write_str("the open segment is full"),
+            Self::TooLarge { bytes } => {
+                write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
+            }
         }
     }
 }
@@ -69,10 +84,14 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Change {
-    /// What it adds to the bytes that wait for a segment, estimated from above.
-    fn bytes(&self, key: &ObjectKey) -> u64 {
-        const ROW: usize = 64;
-        (ROW + key.path().len() + self.payload()) as u64
+    /// What it adds to the bytes that wait for a segment, estimated from above. A deletion names all that it deletes.
+    fn bytes(&self, key: &ObjectKey, object: Option<&Object<FixedState>>) -> u64 {
+        const ROW: usize = 128;
+        let deleted = match (self, object) {
+            (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
+            _ => 0,
+        };
+        (ROW + key.path().len() + self.payload() + deleted) as u64
     }
 
     /// The bytes of the element or value.
@@ -110,12 +129,12 @@ impl Keyspace {
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
-        let was_idle = self.apply_change(&mut shard, hash, key, change, open)?;
+        let was_idle = self.apply_change(&mut shard, hash, key, change, open, |bytes| self.reserve(open, bytes))?;
         let read = read(shard.get(hash, key.path(), key.kind()));
         Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
-    /// Changes several objects under one position: all of them, or none.
+    /// Changes several objects and makes marks under one position: all of them, or none.
     ///
     /// It holds the locks of all its shards while it works, and reads the position once. Readers do not wait for the
     /// whole of it: they may see one object changed and another not yet.
@@ -123,22 +142,42 @@ impl Keyspace {
     /// # Errors
     ///
     /// The first [`Refusal`]; nothing is changed.
-    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<Changed, Refusal> {
+    pub fn batch(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Changed, Refusal> {
         let hashed: Vec<(u64, usize)> =
             changes.iter().map(|(key, _)| self.hash(key.path())).map(|hash| (hash, self.shard(hash))).collect();
+        // One shard at least, so that no cut passes meanwhile.
         let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
         numbers.sort_unstable();
         numbers.dedup();
+        if numbers.is_empty() {
+            numbers.push(0);
+        }
         // In ascending order, so that two batches cannot wait for each other.
         let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
         let place = |shard: usize| numbers.partition_point(|number| *number < shard);
-        let open = shards.first().map_or_else(|| self.source.open(), Locked::open);
+        let open = shards[0].open();
         rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
-        let mut was_idle = false;
+        let held =
+            |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path(), key.kind());
+        let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
+        let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
+        let was_idle = self.reserve(open, bytes)?;
         for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
-            was_idle |= self.apply_change(&mut shards[place(shard)], hash, key, change, open)?;
+            let _idle = self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false))?;
         }
+        marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
         Ok(Changed { position: open.dot().position, was_idle })
+    }
+
+    /// Takes room in the open segment. Returns whether it was empty.
+    fn reserve(&self, open: OpenDot<'_>, bytes: u64) -> Result<bool, Refusal> {
+        let pending = &self.pending[buffer_of(open.dot().position)];
+        let before = pending.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes <= OPEN_BYTES_MAX {
+            return Ok(before == 0);
+        }
+        pending.fetch_sub(bytes, Ordering::Relaxed);
+        Err(if bytes > OPEN_BYTES_MAX { Refusal::TooLarge { bytes } } else { Refusal::SegmentFull })
     }
 
     fn apply_change(
@@ -148,13 +187,21 @@ impl Keyspace {
         key: &ObjectKey,
         change: &Change,
         open: OpenDot<'_>,
+        reserve: impl FnOnce(u64) -> Result<bool, Refusal>,
     ) -> Result<bool, Refusal> {
         if matches!(change, Change::Delete | Change::Remove(_)) && shard.get(hash, key.path(), key.kind()).is_none() {
             return Ok(false);
         }
-        let (done, presence) = shard.change(hash, key, |object, owed| apply(object, owed, change, open));
+        let (done, presence) = shard.change(hash, key, |object, owed| {
+            // What is counted again before it is taken costs nothing more.
+            let counts = matches!(change, Change::Increment(_) | Change::Count(_));
+            let is_new = !(counts && owed.is_counted(open));
+            let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
+            apply(object, owed, change, open)?;
+            Ok(was_idle)
+        });
         self.keep_index(key, presence);
-        Ok(done? && self.pending_bytes.fetch_add(change.bytes(key), Ordering::Relaxed) == 0)
+        done
     }
 
     pub(super) fn keep_index(&self, key: &ObjectKey, presence: Presence) {
@@ -223,15 +270,15 @@ fn rehearse<'a>(
     Ok(())
 }
 
-/// Returns whether something is now owed to the log.
+/// Changes the object and notes what is owed to the log.
 fn apply(
     object: &mut Object<FixedState>,
     owed: &mut Owed<'_>,
     change: &Change,
     open: OpenDot<'_>,
-) -> Result<bool, Refusal> {
+) -> Result<(), Refusal> {
     match (&mut *object, change) {
-        (_, Change::Increment(0) | Change::Count(0)) => return Ok(false),
+        (_, Change::Increment(0) | Change::Count(0)) => {}
         (Object::GCounter(_), Change::Increment(_)) | (Object::PnCounter(_), Change::Count(_)) => {
             owed.count(object, open);
             match (object, change) {
@@ -257,8 +304,9 @@ fn apply(
             }
         }
         (Object::OrSet(set), Change::Remove(element)) => {
-            let ObjectChanges::Set(changes) = owed.changes(open) else { return Ok(false) };
-            return Ok(set.remove(element, open, changes));
+            if let ObjectChanges::Set(changes) = owed.changes(open) {
+                set.remove(element, open, changes);
+            }
         }
         (_, Change::Delete) => {
             if object.tallies().iter().any(|tally| tally.parts().replica == open.dot().replica) {
@@ -268,5 +316,5 @@ fn apply(
         }
         _ => unreachable!("a handle asks only for what its kind can do"),
     }
-    Ok(true)
+    Ok(())
 }

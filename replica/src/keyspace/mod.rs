@@ -11,9 +11,13 @@
 mod apply;
 mod cut;
 mod early;
+mod frozen;
 mod index;
 mod local;
+mod marks;
 mod shard;
+mod states;
+mod stripes;
 
 use std::{
     hash::BuildHasher,
@@ -23,18 +27,23 @@ use std::{
     },
 };
 
-use crdt_core::{DotSource, Kind, Object, Position, ReplicaId, Value};
+use crdt_core::{DotSource, Kind, Object, Position, ReplicaId, Timestamp, Value};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 pub use apply::{Ahead, Applied};
 pub use cut::Cut;
 pub use early::{Early, Removed, View};
-pub use local::{Change, Changed, Refusal};
+pub use frozen::{Frozen, Layout};
+pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
+pub use marks::{Mark, MarkValue};
+pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 
 use self::{
     index::Index,
+    marks::Marks,
     shard::{Locked, Map, Side},
+    stripes::Touched,
 };
 use crate::key::{InvalidPath, ObjectKey};
 
@@ -45,8 +54,10 @@ pub struct Keyspace {
     sides: Box<[Mutex<Side>]>,
     index: Index,
     source: DotSource,
-    /// Bytes of changes that no segment has taken yet, estimated from above.
-    pending_bytes: AtomicU64,
+    touched: Touched,
+    marks: Marks,
+    /// Bytes of changes that no segment has taken yet, estimated from above, by the parity of their position.
+    pending: [AtomicU64; 2],
 }
 
 impl Keyspace {
@@ -62,7 +73,9 @@ impl Keyspace {
             sides: (0..shards).map(|_| Mutex::default()).collect(),
             index: Index::default(),
             source,
-            pending_bytes: AtomicU64::new(0),
+            touched: Touched::default(),
+            marks: Marks::default(),
+            pending: Default::default(),
         }
     }
 
@@ -135,7 +148,29 @@ impl Keyspace {
 
     /// Bytes of changes that no segment has taken yet, estimated from above.
     pub fn pending_bytes(&self) -> u64 {
-        self.pending_bytes.load(Ordering::Relaxed)
+        self.pending.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The mark of this name, if this replica has made one lately.
+    #[must_use]
+    pub fn mark(&self, name: &[u8]) -> Option<Mark> {
+        self.marks.get(name)
+    }
+
+    /// Every mark, in ascending order of their names.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        self.marks.all()
+    }
+
+    /// Takes over marks from the own log or an own snapshot.
+    pub fn learn_marks(&self, marks: &[Mark]) {
+        self.marks.learn(marks);
+    }
+
+    /// Drops the marks that were made before `time`.
+    pub fn forget_marks_before(&self, time: Timestamp) {
+        self.marks.forget_before(time);
     }
 
     fn hash(&self, path: &str) -> u64 {
@@ -147,6 +182,6 @@ impl Keyspace {
     }
 
     fn lock(&self, shard: usize) -> Locked<'_> {
-        Locked::new(&self.map, &self.sides, &self.source, shard)
+        Locked::new(&self.map, &self.sides, &self.source, &self.touched, shard)
     }
 }

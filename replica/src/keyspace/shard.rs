@@ -12,6 +12,7 @@ use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
 
+use super::{frozen::Before, stripes::Touched};
 use crate::key::ObjectKey;
 
 /// The objects, in shards that are locked one by one.
@@ -27,7 +28,7 @@ pub(super) struct Slot {
     counted: u64,
 }
 
-/// What a shard keeps beside its objects. It is touched only while the shard is locked for writing.
+/// What a shard keeps beside its objects. It changes only while the shard is locked for writing.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     /// What changed under the open position and under the one before it, by the parity of the position.
@@ -35,6 +36,8 @@ pub(super) struct Side {
     /// SUBTLE: while a cut passes from shard to shard, operations in the shards ahead of it already run under the new
     /// position. One buffer would publish them in the old segment, under a dot that is not theirs.
     buffers: [Buffer; 2],
+    /// What objects were when a snapshot's cut passed, of those that have changed since. `None` while there is no snapshot.
+    pub(super) before: Option<Before>,
 }
 
 /// The changes of one shard under one position.
@@ -50,9 +53,10 @@ pub(super) struct Locked<'a> {
     side: MutexGuard<'a, Side>,
     hasher: &'a FixedState,
     source: &'a DotSource,
+    touched: &'a Touched,
 }
 
-fn buffer_of(position: Position) -> usize {
+pub(super) fn buffer_of(position: Position) -> usize {
     usize::from(u64::from(position) % 2 == 1)
 }
 
@@ -64,10 +68,16 @@ impl Slot {
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn new(map: &'a Map, sides: &'a [Mutex<Side>], source: &'a DotSource, shard: usize) -> Self {
+    pub(super) fn new(
+        map: &'a Map,
+        sides: &'a [Mutex<Side>],
+        source: &'a DotSource,
+        touched: &'a Touched,
+        shard: usize,
+    ) -> Self {
         let table = map.shards()[shard].write();
         let side = sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        Self { table, side, hasher: map.hasher(), source }
+        Self { table, side, hasher: map.hasher(), source, touched }
     }
 
     /// The dot under which a change in this shard is made now. A cut cannot pass while the shard is locked.
@@ -101,8 +111,13 @@ impl<'a> Locked<'a> {
         key: &ObjectKey,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
     ) -> (R, Presence) {
-        let Self { table, side, hasher, .. } = self;
-        let found = table.get(hash, |(held, _)| held == key).is_some();
+        let Self { table, side, hasher, touched, .. } = self;
+        touched.add(key.path());
+        let held = table.get(hash, |(held, _)| held == key);
+        if let Some(before) = &mut side.before {
+            before.entry(key.clone()).or_insert_with(|| held.map(|(_, slot)| slot.get().object.clone()));
+        }
+        let found = held.is_some();
         if !found {
             let object = Object::new(key.kind(), (*hasher).clone());
             let slot = SharedValue::new(Slot { object, counted: 0 });
@@ -119,6 +134,16 @@ impl<'a> Locked<'a> {
             table.remove_entry(hash, |(held, _)| held == key);
         }
         (result, Presence { was: found, is: !is_empty })
+    }
+
+    /// From here on, objects that change leave what they were.
+    pub(super) fn freeze(&mut self) {
+        self.side.before = Some(Before::new());
+    }
+
+    /// The end of [`freeze`](Self::freeze).
+    pub(super) fn thaw(&mut self) {
+        self.side.before = None;
     }
 
     /// Takes what changed in this shard under a position that has been closed.
@@ -158,6 +183,11 @@ impl Owed<'_> {
     pub(super) fn changes(&mut self, open: OpenDot<'_>) -> &mut ObjectChanges {
         let buffer = &mut self.buffers[buffer_of(open.dot().position)];
         buffer.changes.entry(self.key.clone()).or_insert_with(|| ObjectChanges::none(self.key.kind()))
+    }
+
+    /// True when the own tally will be taken to the open segment already.
+    pub(super) fn is_counted(&self, open: OpenDot<'_>) -> bool {
+        *self.counted == u64::from(open.dot().position)
     }
 
     /// Notes that this replica's own tally is about to change under the open position, so that it is taken to the

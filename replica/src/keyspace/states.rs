@@ -1,0 +1,75 @@
+//! Whole states: loading them, merging them, and purging what is dead in them.
+//! Layer 2.
+
+use crdt_core::{Bytes, Kind, Object, Seen, Tally};
+use foldhash::fast::FixedState;
+
+use super::{Applied, Keyspace, View};
+use crate::key::{InvalidPath, ObjectKey};
+
+impl Keyspace {
+    /// An empty object, as this keyspace hashes.
+    #[must_use]
+    pub fn object(&self, kind: Kind) -> Object<FixedState> {
+        Object::new(kind, self.map.hasher().clone())
+    }
+
+    /// Fills an object in: `load` is given what is there, an empty object if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] when `path` is not a path.
+    pub fn load(&self, path: &str, kind: Kind, load: impl FnOnce(&mut Object<FixedState>)) -> Result<(), InvalidPath> {
+        let key = self.key(path, kind)?;
+        let hash = self.hash(key.path());
+        let mut shard = self.lock(self.shard(hash));
+        let ((), presence) = shard.change(hash, &key, |object, _| load(object));
+        self.keep_index(&key, presence);
+        Ok(())
+    }
+
+    /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that are dead
+    /// then.
+    ///
+    /// The caller joins the frontiers when all objects of both sides are merged.
+    pub fn merge_state(
+        &self,
+        applied: &Applied,
+        key: &ObjectKey,
+        theirs: Option<&Object<FixedState>>,
+        their_view: &(impl Seen + Seen<Bytes>),
+    ) -> Vec<Tally> {
+        let hash = self.hash(key.path());
+        let mut shard = self.lock(self.shard(hash));
+        let ours = View { frontier: &applied.frontier, early: &applied.early, key };
+        let (dead, presence) = shard.change(hash, key, |object, _| {
+            let nothing = self.object(key.kind());
+            let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
+            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+            object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
+        });
+        self.keep_index(key, presence);
+        dead
+    }
+
+    /// The tally of this owner as it is now, if it is dead.
+    #[must_use]
+    pub fn dead_tally(&self, key: &ObjectKey, dead: &Tally) -> Option<Tally> {
+        let owner = dead.parts().replica;
+        let find = |object: &Object<FixedState>| {
+            object.tallies().iter().find(|tally| tally.parts().replica == owner && tally.is_dead()).copied()
+        };
+        self.read(key.path(), key.kind(), find).flatten()
+    }
+
+    /// Drops the tally that died as `dead` did. The caller knows that nobody can bring it back.
+    pub fn purge(&self, key: &ObjectKey, dead: &Tally) {
+        let hash = self.hash(key.path());
+        let mut shard = self.lock(self.shard(hash));
+        if shard.get(hash, key.path(), key.kind()).is_none() {
+            return;
+        }
+        let (_, presence) = shard.change(hash, key, |object, _| object.purge(dead));
+        self.keep_index(key, presence);
+    }
+}

@@ -1,0 +1,48 @@
+//! What went wrong and is still wrong: for the operator, not for the caller.
+//! Layer 4.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::engine::Ended;
+use crate::error::Error;
+
+/// What is wrong now, by where it is.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms {
+    standing: Mutex<BTreeMap<String, Ended>>,
+    /// Objects whose time was too far in the future.
+    ahead: AtomicU64,
+}
+
+impl Alarms {
+    /// Something is wrong at this place: a log, a region, the own snapshots.
+    pub(crate) fn raise(&self, place: &str, error: &Error) {
+        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let ended = (error.kind(), format!("{error}{source}"));
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended);
+    }
+
+    /// All is well there.
+    pub(crate) fn clear(&self, place: &str) {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    }
+
+    pub(crate) fn all(&self) -> Vec<(String, Ended)> {
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()
+    }
+
+    pub(crate) fn count_ahead(&self) {
+        self.ahead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ahead(&self) -> u64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+}
