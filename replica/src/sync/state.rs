@@ -91,7 +91,7 @@ impl State {
     pub(crate) fn check_own(&self, own: &ReplicaName, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
         let Some(read) = theirs.get(own.id()) else { return Ok(()) };
         let Standing { at, lineage, .. } = self.standing(own.id());
-        if at.is_some_and(|at| read <= at) && lineage::has(lineage, read) {
+        if at.is_some_and(|at| lineage::holds(lineage, at, read)) {
             return Ok(());
         }
         Err(own_history_lost(own, reader, read))
