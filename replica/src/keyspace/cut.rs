@@ -25,10 +25,11 @@ impl Keyspace {
     ///
     /// Cost: in the changes, and one lock for each shard. Local operations wait for one shard at a time.
     pub fn cut(&self) -> Cut {
+        // SUBTLE: read before the position moves on. What is changed under the next position is never in this number, so it
+        // cannot be taken for flushed; what is added to the estimate meanwhile may stay in it for one segment too long.
+        let taken = self.pending_bytes.load(Ordering::Acquire);
         let dot = self.source.cut();
         let mut rows = Vec::new();
-        // What is added to the estimate from here on belongs to the next segment, or to both.
-        let taken = self.pending_bytes.load(Ordering::Relaxed);
         for shard in 0..self.sides.len() {
             self.lock(shard).take(dot.position, dot.replica, &mut rows);
         }

@@ -85,11 +85,10 @@ impl State {
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
         let mut rows = segment.rows();
         while let Some(row) = rows.next() {
-            let key = keyspace.key(row.path, row.kind);
-            let key = key.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
-            keyspace.merge_row(&mut self.applied, &key, |object, seen, ahead| {
+            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), |object, seen, ahead| {
                 merge_row(row, segment.dot(), object, seen, ahead);
             });
+            merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
         }
         self.passed(segment.header(), segment.hash(), !segment.is_empty());
         Ok(())
