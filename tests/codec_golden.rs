@@ -171,7 +171,7 @@ fn check_segment(
     let mut found = segment.rows();
     for (key, changes) in rows {
         let row = found.next().unwrap();
-        assert_eq!((row.path, row.kind), (&**key.path(), key.kind()));
+        assert_eq!((row.path, row.kind), (key.path(), key.kind()));
         assert_eq!(said_by_row(row), said_by_changes(changes));
     }
     assert!(found.next().is_none());
