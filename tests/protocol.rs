@@ -136,7 +136,7 @@ impl Cluster {
 }
 
 fn value<'a>(held: &'a [(ObjectKey, Value)], path: &str) -> &'a Value {
-    &held.iter().find(|(key, _)| &**key.path() == path).expect("it is there").1
+    &held.iter().find(|(key, _)| key.path() == path).expect("it is there").1
 }
 
 fn run(seed: u64, faults: &Faults, crashes: u64) {

@@ -19,7 +19,7 @@ use crate::{
 /// - Everything else that serde can write and read is canonical JSON: no white space, the keys of structs and maps in
 ///   ascending order, floating-point numbers in decimals that read back exactly. So equal values are equal bytes, in every
 ///   process and region, which is how an element that was added here is removed there. Why JSON:
-///   `docs/decisions/0010-typed-values.md`.
+///   `docs/decisions/0011-typed-values.md`.
 ///
 /// What is at a path says nothing of its type. Everybody who uses a path has to use the same type there, or one that
 /// accepts the same JSON: a field that older values lack needs `#[serde(default)]`.

@@ -124,7 +124,7 @@ impl Engine {
             loop {
                 match puller.pull(self, patience).await {
                     Ok(Pulled::Applied) => continue,
-                    Ok(Pulled::UpToDate | Pulled::Ended) => break,
+                    Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended) => break,
                     Ok(Pulled::Collected(next)) => match self.fetch_snapshot(&puller.log, next).await {
                         Ok(true) => continue,
                         Ok(false) => {}
