@@ -41,14 +41,8 @@
 //! | know that a change is safe | [`Written::durable`] |
 //! | read elsewhere what was seen here | [`Replica::token`], [`wait_for`](Replica::wait_for) |
 //! | see what was written concurrently | [`Replica::conflicts`] |
+//! | ingest something exactly once | [`Batch::mark`], [`Replica::mark`] |
 //! | know how it is doing | [`Replica::status`], and the events of the crate `tracing` |
-//!
-//! # What is here
-//!
-//! Opening a replica by taking its log over, fencing, flushing, pulling, discovery of replicas, recovery from the own log,
-//! and handles for the five types; the [`log`] format with snapshots. Not yet: taking and merging snapshots, collection,
-//! acknowledgements and purging, eviction, marks, leaderboards, watching, hints, a probe of the bucket. Until collection
-//! exists a log only grows, and opening a replica reads all of its own.
 //!
 //! # Layers
 //!
@@ -84,6 +78,7 @@ pub use builder::Builder;
 pub use content::Content;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
+pub use keyspace::{Mark, MarkValue};
 pub use replica::Replica;
 #[cfg(feature = "tokio")]
 pub use runtime::{SystemClock, SystemEntropy};
