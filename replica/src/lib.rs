@@ -45,10 +45,9 @@
 //!
 //! # What is here
 //!
-//! Opening a replica by taking its log over, fencing, flushing, pulling, discovery of replicas, recovery from the own log,
-//! and handles for the five types; the [`log`] format with snapshots. Not yet: taking and merging snapshots, collection,
-//! acknowledgements and purging, eviction, marks, leaderboards, watching, hints, a probe of the bucket. Until collection
-//! exists a log only grows, and opening a replica reads all of its own.
+//! Opening a replica by taking its log over, fencing, flushing, pulling, discovery of replicas; snapshots, recovery and
+//! bootstrap from them, acknowledging, purging, collection, eviction, observers, hints; handles for the five types. Not yet:
+//! leaderboards, watching for changes.
 //!
 //! # Layers
 //!
