@@ -135,7 +135,7 @@ impl<'a> Batch<'a> {
 }
 
 impl<H> InBatch<'_, '_, H> {
-    fn push(self, change: impl FnOnce(&Replica) -> Result<Change, Error>) -> Self {
+    fn push(&mut self, change: impl FnOnce(&Replica) -> Result<Change, Error>) -> &mut Self {
         if let Some(key) = &self.key {
             let change = change(self.batch.replica);
             self.batch.push(key.clone(), change);
@@ -144,47 +144,47 @@ impl<H> InBatch<'_, '_, H> {
     }
 
     /// Deletes what is there, as far as this replica has seen it.
-    pub fn delete(self) -> Self {
+    pub fn delete(&mut self) -> &mut Self {
         self.push(|_| Ok(Change::Delete))
     }
 }
 
 impl InBatch<'_, '_, GCounter> {
     /// [`GCounter::add`].
-    pub fn add(self, amount: u64) -> Self {
+    pub fn add(&mut self, amount: u64) -> &mut Self {
         self.push(|_| Ok(Change::Increment(amount)))
     }
 }
 
 impl InBatch<'_, '_, PnCounter> {
     /// [`PnCounter::add`].
-    pub fn add(self, amount: i64) -> Self {
+    pub fn add(&mut self, amount: i64) -> &mut Self {
         self.push(|_| Ok(Change::Count(amount)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, LwwRegister<T>> {
     /// [`LwwRegister::set`].
-    pub fn set(self, content: &T) -> Self {
+    pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, MvRegister<T>> {
     /// [`MvRegister::set`].
-    pub fn set(self, content: &T) -> Self {
+    pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, OrSet<T>> {
     /// [`OrSet::add`].
-    pub fn add(self, content: &T) -> Self {
+    pub fn add(&mut self, content: &T) -> &mut Self {
         self.push(|_| Ok(Change::Add(element(content)?)))
     }
 
     /// [`OrSet::remove`].
-    pub fn remove(self, content: &T) -> Self {
+    pub fn remove(&mut self, content: &T) -> &mut Self {
         self.push(|_| Ok(Change::Remove(element(content)?)))
     }
 }

@@ -171,7 +171,7 @@ impl Engine {
             }
             match &target {
                 Some(BucketKey::Log { replica, .. }) if woken == 0 && *replica != self.own.name => {
-                    self.discover.raise()
+                    self.discover.raise();
                 }
                 _ => {}
             }
