@@ -8,8 +8,8 @@
 //! # What is here
 //!
 //! Opening a replica by taking its log over, fencing, flushing, pulling, discovery of replicas, recovery from the own log,
-//! and handles for the five types; the [`log`] format with snapshots. Not yet: taking and merging snapshots, collection,
-//! acknowledgements and purging, eviction, marks, leaderboards, watching, hints, a probe of the bucket, a runtime. Until
+//! handles for the five types, leaderboards and watches; the [`log`] format with snapshots. Not yet: taking and merging snapshots, collection,
+//! acknowledgements and purging, eviction, marks, hints, a probe of the bucket, a runtime. Until
 //! collection exists a log only grows, and opening a replica reads all of its own.
 //!
 //! # Layers
@@ -28,8 +28,11 @@ mod replica;
 mod settings;
 mod status;
 mod sync;
+mod views;
 
 pub use error::{Error, ErrorKind};
+pub use keyspace::{Event, Origin, Ranked, WATCH_KEYS_MAX};
 pub use replica::{Builder, Replica, Written};
 pub use settings::Settings;
 pub use status::{LogStatus, RegionStatus, Status};
+pub use views::{Leaderboard, Watch};

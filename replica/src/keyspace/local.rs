@@ -11,6 +11,7 @@ use super::{
     Keyspace, Mark,
     frozen::payload,
     shard::{Locked, Owed, Presence, buffer_of},
+    views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
 
@@ -151,6 +152,10 @@ impl Keyspace {
             let _idle = self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false))?;
         }
         marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
+        // Nobody is woken before all locks are released.
+        let mut woken = Woken::default();
+        shards.iter_mut().for_each(|shard| woken.append(shard.woken()));
+        drop(shards);
         Ok(Changed { position: open.dot().position, was_idle })
     }
 
@@ -177,7 +182,7 @@ impl Keyspace {
         if matches!(change, Change::Delete | Change::Remove(_)) && shard.get(hash, key.path(), key.kind()).is_none() {
             return Ok(false);
         }
-        let (done, presence) = shard.change(hash, key, |object, owed| {
+        let (done, presence) = shard.change(hash, key, &Origin::Here, |object, owed| {
             // What is counted again before it is taken costs nothing more.
             let counts = matches!(change, Change::Increment(_) | Change::Count(_));
             let is_new = !(counts && owed.is_counted(open));
@@ -285,18 +290,21 @@ fn apply(
         }
         (Object::OrSet(set), Change::Add(element)) => {
             if let ObjectChanges::Set(changes) = owed.changes(open) {
-                set.add(element.clone(), open, changes);
+                let came = set.add(element.clone(), open, changes);
+                owed.elements_changed(came);
             }
         }
         (Object::OrSet(set), Change::Remove(element)) => {
             if let ObjectChanges::Set(changes) = owed.changes(open) {
-                set.remove(element, open, changes);
+                let went = set.remove(element, open, changes);
+                owed.elements_changed(went);
             }
         }
         (_, Change::Delete) => {
             if object.tallies().iter().any(|tally| tally.parts().replica == open.dot().replica) {
                 owed.count(object, open);
             }
+            owed.elements_changed(object.is_live());
             let _same_kind = object.delete(open, owed.changes(open));
         }
         _ => unreachable!("a handle asks only for what its kind can do"),

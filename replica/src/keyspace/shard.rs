@@ -12,7 +12,11 @@ use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
 
-use super::{frozen::Before, stripes::Touched};
+use super::{
+    frozen::Before,
+    stripes::Touched,
+    views::{Origin, Views, Woken},
+};
 use crate::key::ObjectKey;
 
 /// The objects, in shards that are locked one by one.
@@ -54,6 +58,9 @@ pub(super) struct Locked<'a> {
     hasher: &'a FixedState,
     source: &'a DotSource,
     touched: &'a Touched,
+    views: &'a Views,
+    /// Behind the locks, so that they are released first.
+    woken: Woken,
 }
 
 pub(super) fn buffer_of(position: Position) -> usize {
@@ -73,11 +80,12 @@ impl<'a> Locked<'a> {
         sides: &'a [Mutex<Side>],
         source: &'a DotSource,
         touched: &'a Touched,
+        views: &'a Views,
         shard: usize,
     ) -> Self {
         let table = map.shards()[shard].write();
         let side = sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        Self { table, side, hasher: map.hasher(), source, touched }
+        Self { table, side, hasher: map.hasher(), source, touched, views, woken: Woken::default() }
     }
 
     /// The dot under which a change in this shard is made now. A cut cannot pass while the shard is locked.
@@ -109,9 +117,10 @@ impl<'a> Locked<'a> {
         &mut self,
         hash: u64,
         key: &ObjectKey,
+        origin: &Origin,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
     ) -> (R, Presence) {
-        let Self { table, side, hasher, touched, .. } = self;
+        let Self { table, side, hasher, touched, views, woken, .. } = self;
         touched.add(key.path());
         let held = table.get(hash, |(held, _)| held == key);
         if let Some(before) = &mut side.before {
@@ -127,13 +136,26 @@ impl<'a> Locked<'a> {
             unreachable!("it was there or has just been inserted")
         };
         let slot = slot.get_mut();
-        let mut owed = Owed { buffers: &mut side.buffers, counted: &mut slot.counted, key };
+        let watched = views.watched(key, &slot.object);
+        let is_watched = watched.is_some();
+        let mut elements_changed = false;
+        let counted = &mut slot.counted;
+        let mut owed =
+            Owed { buffers: &mut side.buffers, counted, key, is_watched, elements_changed: &mut elements_changed };
         let result = change(&mut slot.object, &mut owed);
+        if let Some(watched) = watched {
+            watched.tell(key, &slot.object, origin, elements_changed, woken);
+        }
         let is_empty = slot.object.is_empty();
         if is_empty {
             table.remove_entry(hash, |(held, _)| held == key);
         }
         (result, Presence { was: found, is: !is_empty })
+    }
+
+    /// Those who are to be woken when the shard is not locked any more.
+    pub(super) const fn woken(&mut self) -> &mut Woken {
+        &mut self.woken
     }
 
     /// From here on, objects that change leave what they were.
@@ -176,9 +198,22 @@ pub(super) struct Owed<'a> {
     buffers: &'a mut [Buffer; 2],
     counted: &'a mut u64,
     key: &'a ObjectKey,
+    is_watched: bool,
+    elements_changed: &'a mut bool,
 }
 
 impl Owed<'_> {
+    /// True when somebody looks at the object.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Notes that an element has come to the set or gone from it. To compare the whole set would cost too much, so whoever
+    /// changes one says so.
+    pub(super) const fn elements_changed(&mut self, changed: bool) {
+        *self.elements_changed |= changed;
+    }
+
     /// The changes of this object under the open position.
     pub(super) fn changes(&mut self, open: OpenDot<'_>) -> &mut ObjectChanges {
         let buffer = &mut self.buffers[buffer_of(open.dot().position)];

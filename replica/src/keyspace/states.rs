@@ -4,7 +4,7 @@
 use crdt_core::{Bytes, Kind, Object, Seen, Tally};
 use foldhash::fast::FixedState;
 
-use super::{Applied, Keyspace, View};
+use super::{Applied, Keyspace, Origin, View};
 use crate::key::{InvalidPath, ObjectKey};
 
 impl Keyspace {
@@ -23,7 +23,10 @@ impl Keyspace {
         let key = self.key(path, kind)?;
         let hash = self.hash(key.path());
         let mut shard = self.lock(self.shard(hash));
-        let ((), presence) = shard.change(hash, &key, |object, _| load(object));
+        let ((), presence) = shard.change(hash, &key, &Origin::Snapshot, |object, owed| {
+            load(object);
+            owed.elements_changed(true);
+        });
         self.keep_index(&key, presence);
         Ok(())
     }
@@ -42,10 +45,12 @@ impl Keyspace {
         let hash = self.hash(key.path());
         let mut shard = self.lock(self.shard(hash));
         let ours = View { frontier: &applied.frontier, early: &applied.early, key };
-        let (dead, presence) = shard.change(hash, key, |object, _| {
+        let (dead, presence) = shard.change(hash, key, &Origin::Snapshot, |object, owed| {
             let nothing = self.object(key.kind());
+            let before = owed.is_watched().then(|| object.value());
             let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
             debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+            owed.elements_changed(before.is_some_and(|before| before != object.value()));
             object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
         });
         self.keep_index(key, presence);
@@ -69,7 +74,7 @@ impl Keyspace {
         if shard.get(hash, key.path(), key.kind()).is_none() {
             return;
         }
-        let (_, presence) = shard.change(hash, key, |object, _| object.purge(dead));
+        let (_, presence) = shard.change(hash, key, &Origin::Here, |object, _| object.purge(dead));
         self.keep_index(key, presence);
     }
 }

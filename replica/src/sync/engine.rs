@@ -241,5 +241,6 @@ impl Engine {
         let ended = (kind, message.into());
         self.applied.end(ended.clone());
         self.durable.end(ended);
+        self.keyspace.end_watches();
     }
 }
