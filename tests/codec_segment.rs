@@ -34,7 +34,7 @@ fn check(draft: &Draft) {
     let mut rows = segment.rows();
     for (key, changes) in &draft.rows {
         let row = rows.next().expect("as many rows as were written");
-        assert_eq!((row.path, row.kind), (&**key.path(), key.kind()));
+        assert_eq!((row.path, row.kind), (key.path(), key.kind()));
         assert_eq!(said_by_row(row), said_by_changes(changes), "{key}");
     }
     assert!(rows.next().is_none());

@@ -83,6 +83,11 @@ impl<M> Counter<M> {
         self.tallies.is_live()
     }
 
+    /// Applies changes given as a decoder has them: tallies, in ascending order of their replicas.
+    pub fn merge_tallies(&mut self, seen: &impl Seen, changed: &[Tally]) {
+        self.tallies.merge_tallies(seen, changed);
+    }
+
     /// Drops the tally that died as `dead` did: same replica, same life, same baselines. Returns whether it was there.
     ///
     /// The caller must know that nobody can bring this life back: `docs/architecture.md`, "Purging".
@@ -100,7 +105,7 @@ impl<M: Mode> DataType for Counter<M> {
     }
 
     fn merge_changes(&mut self, seen: &impl Seen, changes: &CounterChanges) {
-        self.tallies.merge_changes(seen, changes);
+        self.merge_tallies(seen, changes.tallies());
     }
 
     fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {

@@ -6,9 +6,11 @@ use core::{fmt, mem, slice};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::merge::{Entries, Entry};
+
 /// No, one or several values; a single one is stored in place.
 ///
-/// An element of a set has one live dot, a register one write, a counter that one region uses one tally, and now and
+/// An element of a set has one live dot, a register one write, a change of a counter one tally, and now and
 /// then a few. `Few<Dot>` takes 16 bytes where `Vec` and `SmallVec` take 24: at a million elements that is the
 /// difference between 52 and 69 bytes each (`docs/decisions/0003-few.md`).
 #[derive(Clone, PartialEq, Eq)]
@@ -45,14 +47,6 @@ impl<T> Few<T> {
         }
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
-        match &mut self.0 {
-            Repr::One(value) => slice::from_mut(value),
-            Repr::Rest(Some(values)) => values,
-            Repr::Rest(None) => &mut [],
-        }
-    }
-
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -69,35 +63,39 @@ impl<T> Few<T> {
     pub fn iter(&self) -> slice::Iter<'_, T> {
         self.as_slice().iter()
     }
+}
 
-    /// Inserts `value` before the one at `index`.
-    pub(crate) fn insert(&mut self, index: usize, value: T) {
+impl<T> Entries<T> for Few<T> {
+    fn as_slice(&self) -> &[T] {
+        self.as_slice()
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        match &mut self.0 {
+            Repr::One(value) => slice::from_mut(value),
+            Repr::Rest(Some(values)) => values,
+            Repr::Rest(None) => &mut [],
+        }
+    }
+
+    fn insert(&mut self, index: usize, value: T) {
         if self.is_empty() {
             *self = Self::one(value);
             return;
         }
-        let mut values = mem::take(self).into_vec();
+        let mut values = Vec::from(mem::take(self));
         values.reserve_exact(1);
         values.insert(index, value);
         *self = Self::from(values);
     }
 
-    /// Keeps those for which `keep` says so.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+    fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         if self.iter().all(&mut keep) {
             return;
         }
-        let mut values = mem::take(self).into_vec();
+        let mut values = Vec::from(mem::take(self));
         values.retain(keep);
         *self = Self::from(values);
-    }
-
-    fn into_vec(self) -> Vec<T> {
-        match self.0 {
-            Repr::One(value) => Vec::from([value]),
-            Repr::Rest(Some(values)) => *values,
-            Repr::Rest(None) => Vec::new(),
-        }
     }
 }
 
@@ -114,6 +112,17 @@ impl<T> From<Vec<T>> for Few<T> {
             0 => Self::new(),
             1 => values.pop().map_or_else(Self::new, Self::one),
             _ => Self(Repr::Rest(Some(Box::new(values)))),
+        }
+    }
+}
+
+/// Keeps the order.
+impl<T> From<Few<T>> for Vec<T> {
+    fn from(few: Few<T>) -> Self {
+        match few.0 {
+            Repr::One(value) => Self::from([value]),
+            Repr::Rest(Some(values)) => *values,
+            Repr::Rest(None) => Self::new(),
         }
     }
 }
@@ -140,7 +149,7 @@ impl<T: Serialize> Serialize for Few<T> {
 }
 
 /// Refuses values that are not in strictly ascending order of their keys.
-impl<'de, T: crate::merge::Entry + Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Entry + Deserialize<'de>> Deserialize<'de> for Few<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let values = Vec::<T>::deserialize(deserializer)?;
         if values.windows(2).all(|pair| pair[0].key() < pair[1].key()) {

@@ -71,6 +71,7 @@ mod merge;
 mod mv_register;
 mod object;
 mod or_set;
+mod packed;
 mod pn_counter;
 mod register;
 mod source;

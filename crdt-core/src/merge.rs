@@ -3,7 +3,7 @@
 
 use core::cmp::Ordering;
 
-use crate::{Dot, Few};
+use crate::Dot;
 
 /// What a data type keeps under a dot: the dot alone (sets), a write (registers), a tally (counters).
 pub trait Entry: Clone {
@@ -35,6 +35,21 @@ impl Entry for Dot {
     fn join(&mut self, _: &Self) {}
 }
 
+/// What holds the entries of one element, one register or one counter: few, in ascending order of their keys.
+pub(crate) trait Entries<E> {
+    /// The entries in order.
+    fn as_slice(&self) -> &[E];
+
+    /// The entries, to be joined with others in place.
+    fn as_mut_slice(&mut self) -> &mut [E];
+
+    /// Inserts `entry` before the one at `index`.
+    fn insert(&mut self, index: usize, entry: E);
+
+    /// Keeps those for which `keep` says so.
+    fn retain(&mut self, keep: impl FnMut(&E) -> bool);
+}
+
 /// The dot rule: an entry that one side lacks stays if that side has not seen its dot, and goes if it has.
 ///
 /// Who has seen a dot and does not hold it knows that it was removed; who has not seen it cannot know anything about it.
@@ -51,7 +66,7 @@ fn survives(dot: Dot, seen_by_who_lacks_it: impl Fn(Dot) -> bool) -> bool {
 ///
 /// Cost: O((n + m) log(n + m)) in the entries of this one element, which are nearly always one and one.
 pub(crate) fn merge_entries<E: Entry>(
-    ours: &mut Few<E>,
+    ours: &mut impl Entries<E>,
     ours_seen: impl Fn(Dot) -> bool,
     theirs: &[E],
     theirs_seen: impl Fn(Dot) -> bool,
@@ -59,7 +74,7 @@ pub(crate) fn merge_entries<E: Entry>(
     // What is new here, and alone: so common that it has a way of its own.
     if let ([], [only]) = (ours.as_slice(), theirs) {
         if survives(only.dot(), ours_seen) {
-            *ours = Few::one(only.clone());
+            ours.insert(0, only.clone());
         }
         return;
     }
@@ -80,7 +95,7 @@ pub(crate) fn merge_entries<E: Entry>(
 }
 
 /// Adds those of `more` that are not there yet, and joins the rest: the merge of two sides that have seen nothing.
-pub(crate) fn union<E: Entry>(ours: &mut Few<E>, more: &[E]) {
+pub(crate) fn union<E: Entry>(ours: &mut impl Entries<E>, more: &[E]) {
     merge_entries(ours, |_| false, more, |_| false);
 }
 

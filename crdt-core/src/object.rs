@@ -1,7 +1,7 @@
 //! One of the kinds: what stands at a path.
 //! Layer 5.
 
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{fmt, hash::BuildHasher, str::FromStr};
 
 use foldhash::fast::FixedState;
@@ -91,7 +91,8 @@ impl core::error::Error for WrongKind {}
 
 /// One object: a state of one of the kinds, with bytes for values.
 ///
-/// It holds no context. The engine merges it under the frontier of the whole keyspace.
+/// It holds no context. The engine merges it under the frontier of the whole keyspace. It is small, 24 bytes in place,
+/// since a keyspace holds many of them in half-empty tables (`docs/decisions/0010-small-objects.md`).
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound(serialize = "", deserialize = "S: Default"), rename_all = "snake_case")]
 pub enum Object<S: BuildHasher = FixedState> {
@@ -100,11 +101,11 @@ pub enum Object<S: BuildHasher = FixedState> {
     /// A counter that counts up and down.
     PnCounter(PnCounter),
     /// A register that reads as its last write.
-    LwwRegister(LwwRegister<Bytes>),
+    LwwRegister(Box<LwwRegister<Bytes>>),
     /// A register that reads as all its concurrent writes.
-    MvRegister(MvRegister<Bytes>),
+    MvRegister(Box<MvRegister<Bytes>>),
     /// A set in which an add wins over a concurrent remove.
-    OrSet(OrSet<Bytes, S>),
+    OrSet(Box<OrSet<Bytes, S>>),
 }
 
 impl<S: BuildHasher + Clone> Object<S> {
@@ -113,9 +114,9 @@ impl<S: BuildHasher + Clone> Object<S> {
         match kind {
             Kind::GCounter => Self::GCounter(GCounter::default()),
             Kind::PnCounter => Self::PnCounter(PnCounter::default()),
-            Kind::LwwRegister => Self::LwwRegister(LwwRegister::default()),
-            Kind::MvRegister => Self::MvRegister(MvRegister::default()),
-            Kind::OrSet => Self::OrSet(OrSet::with_hasher(hasher)),
+            Kind::LwwRegister => Self::LwwRegister(Box::default()),
+            Kind::MvRegister => Self::MvRegister(Box::default()),
+            Kind::OrSet => Self::OrSet(Box::new(OrSet::with_hasher(hasher))),
         }
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Changes, Dot, Few, OpenDot, Position, ReplicaId, Seen,
-    merge::{Entry, find, merge_entries, union},
+    merge::{Entries, Entry, find, merge_entries, union},
+    packed::Packed,
 };
 
 /// What one replica has contributed to one counter, in its present life.
@@ -157,7 +158,7 @@ pub enum Side {
 /// The tallies of one counter, one for each replica that counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Tallies(Few<Tally>);
+pub struct Tallies(Packed<Tally>);
 
 impl Tallies {
     pub(crate) fn as_slice(&self) -> &[Tally] {
@@ -221,13 +222,13 @@ impl Tallies {
     }
 
     pub(crate) fn purge(&mut self, dead: &Tally) -> bool {
-        let had = self.0.len();
+        let had = self.as_slice().len();
         self.0.retain(|tally| {
             let TallyParts { replica, birth, bp, bn, .. } = dead.0;
             let same = (tally.0.replica, tally.0.birth, tally.0.bp, tally.0.bn) == (replica, birth, bp, bn);
             !(same && tally.is_dead())
         });
-        self.0.len() < had
+        self.as_slice().len() < had
     }
 
     pub(crate) fn merge(&mut self, seen: &impl Seen, other: &Self, other_seen: &impl Seen) {
@@ -240,8 +241,8 @@ impl Tallies {
     }
 
     /// A change never tells of an absent tally, so it is a side that has seen nothing.
-    pub(crate) fn merge_changes(&mut self, seen: &impl Seen, changes: &CounterChanges) {
-        merge_entries(&mut self.0, |dot| seen.has_seen(dot, &()), changes.0.as_slice(), |_| false);
+    pub(crate) fn merge_tallies(&mut self, seen: &impl Seen, changed: &[Tally]) {
+        merge_entries(&mut self.0, |dot| seen.has_seen(dot, &()), changed, |_| false);
     }
 
     pub(crate) fn all_dots(&self, holds: impl Fn(Dot) -> bool) -> bool {

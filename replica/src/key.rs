@@ -2,12 +2,13 @@
 //! Layer 1. *Invariant:* every limit is named here, once; the API, decoding and merging all take it from here.
 
 use core::{
+    cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
 };
-use std::sync::Arc;
 
 use crdt_core::Kind;
+use triomphe::ThinArc;
 
 /// The longest path, in bytes.
 pub const PATH_BYTES_MAX: usize = 1_024;
@@ -75,12 +76,16 @@ impl core::error::Error for InvalidPath {}
 
 /// The key of an object: its path and its kind, ordered by the path's bytes, then by kind.
 ///
-/// Two kinds at one path are two objects. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectKey {
-    path: Arc<str>,
-    kind: Kind,
-}
+/// Two kinds at one path are two objects. Cheap to clone: one word, counted references
+/// (`docs/decisions/0010-small-objects.md`).
+#[derive(Clone)]
+pub struct ObjectKey(
+    /// The path, and behind it one byte for the kind.
+    ///
+    /// SUBTLE: the order of these bytes is the order of keys, because the kind's byte is a control character and so less
+    /// than anything that could go on in its place in a longer path.
+    ThinArc<(), u8>,
+);
 
 impl ObjectKey {
     /// The key of the object of this kind at `path`.
@@ -88,45 +93,91 @@ impl ObjectKey {
     /// # Errors
     ///
     /// [`InvalidPath`] when `path` is not 1 to 1,024 bytes of UTF-8 without control characters.
-    pub fn new(path: impl Into<Arc<str>>, kind: Kind) -> Result<Self, InvalidPath> {
-        let path = path.into();
-        check_path(&path)?;
-        Ok(Self { path, kind })
+    pub fn new(path: impl AsRef<str>, kind: Kind) -> Result<Self, InvalidPath> {
+        let path = path.as_ref();
+        check_path(path)?;
+        Ok(Self::join(path, kind))
+    }
+
+    fn join(path: &str, kind: Kind) -> Self {
+        let byte = |at| path.as_bytes().get(at).copied().unwrap_or(kind as u8);
+        Self(ThinArc::from_header_and_iter((), (0..path.len() + 1).map(byte)))
     }
 
     /// Where the object stands.
+    ///
+    /// Cost: in the length of the path, some nanoseconds.
     #[must_use]
-    pub const fn path(&self) -> &Arc<str> {
-        &self.path
+    #[expect(clippy::expect_used, reason = "it was made from text")]
+    pub fn path(&self) -> &str {
+        str::from_utf8(self.path_bytes()).expect("the path of a key is UTF-8")
+    }
+
+    /// The bytes of the path.
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        self.parts().0
     }
 
     /// What stands there.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub fn kind(&self) -> Kind {
+        Kind::ALL[usize::from(self.parts().1)]
     }
 
     /// True when it is the key of the object of this kind at this path.
-    pub(crate) fn is(&self, path: &str, kind: Kind) -> bool {
-        self.kind == kind && *self.path == *path
+    pub(crate) fn is(&self, path: &[u8], kind: Kind) -> bool {
+        self.parts() == (path, kind as u8)
     }
 
     /// The least key whose path begins with `prefix`, which need not be a path itself: a bound for ranges.
     pub(crate) fn first_at(prefix: &str) -> Self {
-        Self { path: prefix.into(), kind: Kind::ALL[0] }
+        Self::join(prefix, Kind::ALL[0])
+    }
+
+    fn parts(&self) -> (&[u8], u8) {
+        match &self.0.slice {
+            [path @ .., kind] => (path, *kind),
+            [] => unreachable!("a key has at least its kind"),
+        }
     }
 }
 
 /// By the path alone, so that all kinds at one path are found in one place.
 impl Hash for ObjectKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.path.hash(state);
+        self.path_bytes().hash(state);
+    }
+}
+
+impl PartialEq for ObjectKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.slice == other.0.slice
+    }
+}
+
+impl Eq for ObjectKey {}
+
+impl Ord for ObjectKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.slice.cmp(&other.0.slice)
+    }
+}
+
+impl PartialOrd for ObjectKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectKey").field("path", &self.path()).field("kind", &self.kind()).finish()
     }
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.path, self.kind)
+        write!(f, "{} ({})", self.path(), self.kind())
     }
 }
 
@@ -152,5 +203,17 @@ mod tests {
         let key = |path: &str, kind| ObjectKey::new(path, kind).unwrap();
         assert!(key("a", Kind::OrSet) < key("a/", Kind::GCounter));
         assert!(key("a", Kind::GCounter) < key("a", Kind::PnCounter));
+        assert!(key("a", Kind::OrSet) < key("a ", Kind::GCounter));
+    }
+
+    #[test]
+    fn a_key_is_one_word_and_gives_back_what_it_was_made_of() {
+        assert_eq!(size_of::<Option<ObjectKey>>(), 8);
+        for kind in Kind::ALL {
+            let key = ObjectKey::new("gr\u{f6}\u{df}e/1", kind).unwrap();
+            assert_eq!((key.path(), key.kind()), ("gr\u{f6}\u{df}e/1", kind));
+            assert!(key.is(key.path_bytes(), kind) && !key.is(b"gr", kind));
+            assert_eq!(format!("{key} {key:?}").matches(kind.name()).count(), 1);
+        }
     }
 }

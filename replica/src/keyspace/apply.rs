@@ -1,11 +1,11 @@
 //! Merging what comes from elsewhere: the rows of a segment.
 //! Layer 2.
 
-use crdt_core::{Bytes, Dot, Frontier, Object, OrSet, ReplicaId};
+use crdt_core::{Bytes, Dot, Frontier, Kind, Object, OrSet, ReplicaId};
 use foldhash::fast::FixedState;
 
 use super::{Early, Keyspace, Origin, View};
-use crate::key::ObjectKey;
+use crate::key::{InvalidPath, ObjectKey};
 
 /// How far this replica has applied the logs, and what it has heard of ahead of them.
 #[derive(Clone, Debug, Default)]
@@ -22,31 +22,43 @@ impl Keyspace {
     ///
     /// The caller moves the frontier past the segment when all its rows are in, and settles `early` then.
     ///
-    /// Cost: that of `merge`, under the shard's lock.
+    /// Cost: one look-up and `merge`, under the shard's lock.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] when there is no such object and `path` is not a path; nothing is merged.
     pub fn merge_row(
         &self,
         applied: &mut Applied,
-        key: &ObjectKey,
+        (path, kind): (&str, Kind),
         origin: &Origin,
         merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
-    ) {
-        let hash = self.hash(key.path());
+    ) -> Result<(), InvalidPath> {
+        let hash = self.hash(path.as_bytes());
         let mut shard = self.lock(self.shard(hash));
-        let own = self.replica();
-        let view = View { frontier: &applied.frontier, early: &applied.early, key };
-        let (ahead, presence) = shard.change(hash, key, origin, |object, owed| {
-            let is_watched = owed.is_watched();
-            let removed = Vec::new();
-            let mut ahead = Ahead { own, frontier: &applied.frontier, removed, is_watched, elements_changed: false };
+        let mut ahead = Ahead {
+            own: self.replica(),
+            frontier: &applied.frontier,
+            removed: Vec::new(),
+            is_watched: false,
+            elements_changed: false,
+        };
+        let own = || ObjectKey::new(path, kind);
+        let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, origin, |object, owed| {
+            let view = View { frontier: &applied.frontier, early: &applied.early, key: owed.key() };
+            ahead.is_watched = owed.is_watched();
             merge(object, &view, &mut ahead);
             owed.elements_changed(ahead.elements_changed);
-            ahead.removed
-        });
-        self.keep_index(key, presence);
+        })?;
+        self.keep_index(presence);
         drop(shard);
-        for (dot, element) in ahead {
-            applied.early.insert(dot, (key.clone(), element));
+        if !ahead.removed.is_empty() {
+            let key = self.key(path, kind)?;
+            for (dot, element) in ahead.removed {
+                applied.early.insert(dot, (key.clone(), element));
+            }
         }
+        Ok(())
     }
 }
 

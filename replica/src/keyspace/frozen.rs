@@ -48,7 +48,7 @@ const PART_WEIGHT: u64 = 4 << 20;
 fn weight(key: &ObjectKey, object: &Object<FixedState>) -> u64 {
     let live = object.tallies().iter().filter(|tally| !tally.is_dead()).count();
     let bytes = live * 24 + payload(object);
-    if bytes == 0 { 0 } else { (key.path().len() + bytes) as u64 }
+    if bytes == 0 { 0 } else { (key.path_bytes().len() + bytes) as u64 }
 }
 
 /// The bytes of what a register or a set holds, with 16 for each dot.
@@ -106,14 +106,14 @@ impl<'a> Frozen<'a> {
     /// Reads an object as it was, if there was one.
     fn read<R>(&self, key: &ObjectKey, read: impl FnOnce(&ObjectKey, &Object<FixedState>) -> R) -> Option<R> {
         let keyspace = self.keyspace;
-        let hash = keyspace.hash(key.path());
+        let hash = keyspace.hash(key.path_bytes());
         let shard = keyspace.shard(hash);
         // No object of the shard changes while its table is locked, not even for reading.
         let table = keyspace.map.shards()[shard].read();
         let side = keyspace.sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
         match side.before.as_ref().and_then(|before| before.get(key)) {
             Some(before) => before.as_ref().map(|object| read(key, object)),
-            None => table.get(hash, |(held, _)| held == key).map(|(_, slot)| read(key, slot.get().object())),
+            None => table.get(hash, |(held, _)| held == key).map(|(_, object)| read(key, object.get())),
         }
     }
 

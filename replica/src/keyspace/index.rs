@@ -14,8 +14,8 @@ use crate::key::ObjectKey;
 pub(super) struct Index(RwLock<BTreeSet<ObjectKey>>);
 
 impl Index {
-    pub(super) fn insert(&self, key: &ObjectKey) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+    pub(super) fn insert(&self, key: ObjectKey) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
     pub(super) fn remove(&self, key: &ObjectKey) {

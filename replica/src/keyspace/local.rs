@@ -1,7 +1,7 @@
 //! Local operations, one by one and in batches.
 //! Layer 2.
 
-use core::fmt;
+use core::{convert::Infallible, fmt};
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
@@ -92,7 +92,7 @@ impl Change {
             (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
             _ => 0,
         };
-        (ROW + key.path().len() + self.payload() + deleted) as u64
+        (ROW + key.path_bytes().len() + self.payload() + deleted) as u64
     }
 
     /// The bytes of the element or value.
@@ -112,12 +112,27 @@ impl Keyspace {
     ///
     /// [`Refusal`]; nothing is changed.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
-        let hash = self.hash(key.path());
+        self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
+    }
+
+    /// Changes one object, and reads what is there then, if anything is, before anybody else can change it.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub fn change_and_read<R>(
+        &self,
+        key: &ObjectKey,
+        change: &Change,
+        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+    ) -> Result<(Changed, R), Refusal> {
+        let hash = self.hash(key.path_bytes());
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
         let was_idle = self.apply_change(&mut shard, hash, key, change, open, |bytes| self.reserve(open, bytes))?;
-        Ok(Changed { position: open.dot().position, was_idle })
+        let read = read(shard.get(hash, key.path_bytes(), key.kind()));
+        Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
     /// Changes several objects and makes marks under one position: all of them, or none.
@@ -130,7 +145,7 @@ impl Keyspace {
     /// The first [`Refusal`]; nothing is changed.
     pub fn batch(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Changed, Refusal> {
         let hashed: Vec<(u64, usize)> =
-            changes.iter().map(|(key, _)| self.hash(key.path())).map(|hash| (hash, self.shard(hash))).collect();
+            changes.iter().map(|(key, _)| self.hash(key.path_bytes())).map(|hash| (hash, self.shard(hash))).collect();
         // One shard at least, so that no cut passes meanwhile.
         let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
         numbers.sort_unstable();
@@ -144,7 +159,7 @@ impl Keyspace {
         let open = shards[0].open();
         rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
         let held =
-            |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path(), key.kind());
+            |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
         let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;
@@ -179,38 +194,42 @@ impl Keyspace {
         open: OpenDot<'_>,
         reserve: impl FnOnce(u64) -> Result<bool, Refusal>,
     ) -> Result<bool, Refusal> {
-        if matches!(change, Change::Delete | Change::Remove(_)) && shard.get(hash, key.path(), key.kind()).is_none() {
+        if matches!(change, Change::Delete | Change::Remove(_))
+            && shard.get(hash, key.path_bytes(), key.kind()).is_none()
+        {
             return Ok(false);
         }
-        let (done, presence) = shard.change(hash, key, &Origin::Here, |object, owed| {
-            // What is counted again before it is taken costs nothing more.
-            let counts = matches!(change, Change::Increment(_) | Change::Count(_));
-            let is_new = !(counts && owed.is_counted(open));
-            let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
-            apply(object, owed, change, open)?;
-            Ok(was_idle)
-        });
-        self.keep_index(key, presence);
+        let own = || Ok::<_, Infallible>(key.clone());
+        let Ok((done, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, owed| {
+                // What is counted again before it is taken costs nothing more.
+                let counts = matches!(change, Change::Increment(_) | Change::Count(_));
+                let is_new = !(counts && owed.is_counted(object, open));
+                let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
+                apply(object, owed, change, open)?;
+                Ok(was_idle)
+            });
+        self.keep_index(presence);
         done
     }
 
-    pub(super) fn keep_index(&self, key: &ObjectKey, presence: Presence) {
+    pub(super) fn keep_index(&self, presence: Presence) {
         match presence {
-            Presence { was: false, is: true } => self.index.insert(key),
-            Presence { was: true, is: false } => self.index.remove(key),
-            _ => {}
+            Presence::Same => {}
+            Presence::Came(key) => self.index.insert(key),
+            Presence::Went(key) => self.index.remove(&key),
         }
     }
 }
 
 /// A local operation is refused where the path has live state of other kinds and none of the asked one.
 fn check_kind(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -> Result<(), Refusal> {
-    let own_is_live = || shard.get(hash, key.path(), key.kind()).is_some_and(Object::is_live);
+    let own_is_live = || shard.get(hash, key.path_bytes(), key.kind()).is_some_and(Object::is_live);
     if *change == Change::Delete || own_is_live() {
         return Ok(());
     }
-    match shard.other_kind(hash, key.path(), key.kind()) {
-        Some(stored) => Err(Refusal::KindMismatch { path: (&**key.path()).into(), stored, asked: key.kind() }),
+    match shard.other_kind(hash, key.path_bytes(), key.kind()) {
+        Some(stored) => Err(Refusal::KindMismatch { path: key.path().into(), stored, asked: key.kind() }),
         None => Ok(()),
     }
 }
@@ -224,10 +243,10 @@ fn rehearse<'a>(
     hashed: &[(u64, usize)],
     shard: impl Fn(usize) -> &'a Locked<'a>,
 ) -> Result<(), Refusal> {
-    let mut live: BTreeMap<(&str, Kind), bool> = BTreeMap::new();
+    let mut live: BTreeMap<(&[u8], Kind), bool> = BTreeMap::new();
     let mut counted: BTreeMap<&ObjectKey, (u64, u64)> = BTreeMap::new();
     for ((key, change), (hash, number)) in changes.iter().zip(hashed) {
-        let (path, kind) = (&**key.path(), key.kind());
+        let (path, kind) = (key.path_bytes(), key.kind());
         let shard = shard(*number);
         let is_live = |live: &BTreeMap<_, _>, kind: Kind| {
             let stored = || shard.get(*hash, path, kind).is_some_and(Object::is_live);
@@ -240,7 +259,7 @@ fn rehearse<'a>(
         if !is_live(&live, kind)
             && let Some(stored) = Kind::ALL.into_iter().find(|other| *other != kind && is_live(&live, *other))
         {
-            return Err(Refusal::KindMismatch { path: path.into(), stored, asked: kind });
+            return Err(Refusal::KindMismatch { path: key.path().into(), stored, asked: kind });
         }
         let (up, down) = match change {
             Change::Increment(amount) => (*amount, 0),
@@ -271,12 +290,12 @@ fn apply(
         (_, Change::Increment(0) | Change::Count(0)) => {}
         (Object::GCounter(_), Change::Increment(_)) | (Object::PnCounter(_), Change::Count(_)) => {
             owed.count(object, open);
-            match (object, change) {
+            let added = match (object, change) {
                 (Object::GCounter(counter), Change::Increment(amount)) => counter.add(*amount, open),
                 (Object::PnCounter(counter), Change::Count(amount)) => counter.add(*amount, open),
                 _ => Ok(()),
-            }
-            .map_err(Refusal::Overflow)?;
+            };
+            added.map_err(Refusal::Overflow)?;
         }
         (Object::LwwRegister(register), Change::Write(value, time)) => {
             if let ObjectChanges::Register(changes) = owed.changes(open) {

@@ -99,10 +99,10 @@ impl Keyspace {
     ///
     /// `read` runs under the shard's lock: it must be short, and must not call the keyspace.
     pub fn read<R>(&self, path: &str, kind: Kind, read: impl FnOnce(&Object<FixedState>) -> R) -> Option<R> {
-        let hash = self.hash(path);
+        let hash = self.hash(path.as_bytes());
         let table = self.map.shards()[self.shard(hash)].read();
-        let (_, slot) = table.get(hash, |(key, _)| key.is(path, kind))?;
-        Some(read(slot.get().object()))
+        let (_, object) = table.get(hash, |(key, _)| key.is(path.as_bytes(), kind))?;
+        Some(read(object.get()))
     }
 
     /// The kinds with a live object at `path`, in ascending order.
@@ -118,9 +118,9 @@ impl Keyspace {
     ///
     /// [`InvalidPath`] when there is none and `path` is not a path.
     pub fn key(&self, path: &str, kind: Kind) -> Result<ObjectKey, InvalidPath> {
-        let hash = self.hash(path);
+        let hash = self.hash(path.as_bytes());
         let table = self.map.shards()[self.shard(hash)].read();
-        match table.get(hash, |(key, _)| key.is(path, kind)) {
+        match table.get(hash, |(key, _)| key.is(path.as_bytes(), kind)) {
             Some((key, _)) => Ok(key.clone()),
             None => ObjectKey::new(path, kind),
         }
@@ -178,7 +178,7 @@ impl Keyspace {
         self.marks.forget_before(time);
     }
 
-    fn hash(&self, path: &str) -> u64 {
+    fn hash(&self, path: &[u8]) -> u64 {
         self.map.hasher().hash_one(path)
     }
 

@@ -1,13 +1,14 @@
 //! One shard of the keyspace under its lock: the objects in it, and what they owe to the log.
 //! Layer 2.
 
+use core::fmt;
 use std::{
     collections::BTreeMap,
     hash::BuildHasher,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crdt_core::{CounterChanges, DotSource, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
+use crdt_core::{CounterChanges, Dot, DotSource, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
 use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
@@ -20,17 +21,8 @@ use super::{
 use crate::key::ObjectKey;
 
 /// The objects, in shards that are locked one by one.
-pub(super) type Map = DashMap<ObjectKey, Slot, FixedState>;
-type Table = RawTable<(ObjectKey, SharedValue<Slot>)>;
-
-/// An object and what it owes.
-#[derive(Debug)]
-pub(super) struct Slot {
-    object: Object<FixedState>,
-    /// The position under which this replica's own tally was raised or reset and not yet taken to a segment, packed; 0 if
-    /// there is nothing to take. Position 0 is always a seal.
-    counted: u64,
-}
+pub(super) type Map = DashMap<ObjectKey, Object<FixedState>, FixedState>;
+type Table = RawTable<(ObjectKey, SharedValue<Object<FixedState>>)>;
 
 /// What a shard keeps beside its objects. It changes only while the shard is locked for writing.
 #[derive(Debug, Default)]
@@ -45,10 +37,17 @@ pub(super) struct Side {
 }
 
 /// The changes of one shard under one position.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Buffer {
     changes: BTreeMap<ObjectKey, ObjectChanges>,
-    counted: Vec<ObjectKey>,
+    /// The objects whose tally of this replica was raised or reset and has not been taken to a segment, with their hashes.
+    counted: RawTable<(u64, ObjectKey)>,
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("changes", &self.changes).field("counted", &self.counted.len()).finish()
+    }
 }
 
 /// A shard, locked.
@@ -65,13 +64,6 @@ pub(super) struct Locked<'a> {
 
 pub(super) fn buffer_of(position: Position) -> usize {
     usize::from(u64::from(position) % 2 == 1)
-}
-
-impl Slot {
-    /// What is there.
-    pub(super) const fn object(&self) -> &Object<FixedState> {
-        &self.object
-    }
 }
 
 impl<'a> Locked<'a> {
@@ -93,64 +85,68 @@ impl<'a> Locked<'a> {
         self.source.open()
     }
 
-    pub(super) fn get(&self, hash: u64, path: &str, kind: Kind) -> Option<&Object<FixedState>> {
-        let (_, slot) = self.table.get(hash, |(key, _)| key.is(path, kind))?;
-        Some(&slot.get().object)
+    pub(super) fn get(&self, hash: u64, path: &[u8], kind: Kind) -> Option<&Object<FixedState>> {
+        let (_, object) = self.table.get(hash, |(key, _)| key.is(path, kind))?;
+        Some(object.get())
     }
 
     /// What this replica's own tally has counted up and down, 0 and 0 where it has none.
     pub(super) fn own_totals(&self, hash: u64, key: &ObjectKey) -> (u64, u64) {
-        let own = self.get(hash, key.path(), key.kind()).and_then(|object| own_tally(object, self.source.replica()));
+        let own =
+            self.get(hash, key.path_bytes(), key.kind()).and_then(|object| own_tally(object, self.source.replica()));
         own.filter(|tally| !tally.is_dead()).map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
     }
 
     /// The kind of a live object at `path` other than `kind`, if there is one.
-    pub(super) fn other_kind(&self, hash: u64, path: &str, kind: Kind) -> Option<Kind> {
+    pub(super) fn other_kind(&self, hash: u64, path: &[u8], kind: Kind) -> Option<Kind> {
         let live = |other: &Kind| self.get(hash, path, *other).is_some_and(Object::is_live);
         Kind::ALL.into_iter().filter(|other| *other != kind).find(live)
     }
 
-    /// Changes an object, which is made if there is none and dropped if nothing is left of it.
+    /// Changes an object, which is made if there is none, under the key that `own` gives, and dropped if nothing is left
+    /// of it.
     ///
     /// Whatever changes an object goes through here.
-    pub(super) fn change<R>(
+    pub(super) fn change<R, E>(
         &mut self,
         hash: u64,
-        key: &ObjectKey,
+        (path, kind): (&[u8], Kind),
+        own: impl FnOnce() -> Result<ObjectKey, E>,
         origin: &Origin,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
-    ) -> (R, Presence) {
+    ) -> Result<(R, Presence), E> {
         let Self { table, side, hasher, touched, views, woken, .. } = self;
-        touched.add(key.path());
-        let held = table.get(hash, |(held, _)| held == key);
-        if let Some(before) = &mut side.before {
-            before.entry(key.clone()).or_insert_with(|| held.map(|(_, slot)| slot.get().object.clone()));
-        }
-        let found = held.is_some();
-        if !found {
-            let object = Object::new(key.kind(), (*hasher).clone());
-            let slot = SharedValue::new(Slot { object, counted: 0 });
-            table.insert(hash, (key.clone(), slot), |(held, _)| hasher.hash_one(held));
-        }
-        let Some((_, slot)) = table.get_mut(hash, |(held, _)| held == key) else {
-            unreachable!("it was there or has just been inserted")
+        touched.add(path);
+        let mut is_new = false;
+        let (key, object) = match table.get_mut(hash, |(held, _)| held.is(path, kind)) {
+            Some(held) => held,
+            None => {
+                is_new = true;
+                let object = SharedValue::new(Object::new(kind, (*hasher).clone()));
+                table.insert_entry(hash, (own()?, object), |(held, _)| hasher.hash_one(held))
+            }
         };
-        let slot = slot.get_mut();
-        let watched = views.watched(key, &slot.object);
-        let is_watched = watched.is_some();
-        let mut elements_changed = false;
-        let counted = &mut slot.counted;
+        let object = object.get_mut();
+        if let Some(before) = &mut side.before {
+            before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
+        }
+        let watched = views.watched(key, object);
+        let (is_watched, mut elements_changed) = (watched.is_some(), false);
         let mut owed =
-            Owed { buffers: &mut side.buffers, counted, key, is_watched, elements_changed: &mut elements_changed };
-        let result = change(&mut slot.object, &mut owed);
+            Owed { buffers: &mut side.buffers, hash, key, is_watched, elements_changed: &mut elements_changed };
+        let result = change(object, &mut owed);
         if let Some(watched) = watched {
-            watched.tell(key, &slot.object, origin, elements_changed, woken);
+            watched.tell(key, object, origin, elements_changed, woken);
         }
-        let is_empty = slot.object.is_empty();
-        if is_empty {
-            table.remove_entry(hash, |(held, _)| held == key);
-        }
-        (result, Presence { was: found, is: !is_empty })
+        let presence = match (is_new, object.is_empty()) {
+            (true, false) => Presence::Came(key.clone()),
+            (was_new, true) => {
+                let removed = table.remove_entry(hash, |(held, _)| held.is(path, kind));
+                removed.filter(|_| !was_new).map_or(Presence::Same, |(key, _)| Presence::Went(key))
+            }
+            (false, false) => Presence::Same,
+        };
+        Ok((result, presence))
     }
 
     /// Those who are to be woken when the shard is not locked any more.
@@ -170,39 +166,43 @@ impl<'a> Locked<'a> {
 
     /// Takes what changed in this shard under a position that has been closed.
     pub(super) fn take(&mut self, closed: Position, own: ReplicaId, rows: &mut Vec<(ObjectKey, ObjectChanges)>) {
-        let Self { table, side, hasher, .. } = self;
-        let Buffer { mut changes, counted } = std::mem::take(&mut side.buffers[buffer_of(closed)]);
-        for key in counted {
-            let Some((_, slot)) = table.get_mut(hasher.hash_one(&key), |(held, _)| *held == key) else { continue };
-            let slot = slot.get_mut();
-            if slot.counted == u64::from(closed) {
-                slot.counted = 0;
-                if let Some(tally) = own_tally(&slot.object, own) {
-                    record(&mut changes, &key, tally);
-                }
+        let Buffer { mut changes, mut counted } = std::mem::take(&mut self.side.buffers[buffer_of(closed)]);
+        for (hash, key) in counted.drain() {
+            let object = self.get(hash, key.path_bytes(), key.kind());
+            if let Some(tally) = object.and_then(|object| own_tally(object, own)) {
+                record(&mut changes, &key, tally);
             }
         }
         rows.extend(changes.into_iter().filter(|(_, changes)| !changes.is_empty()));
     }
 }
 
-/// Whether an object was there before a change, and whether it is there after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Presence {
-    pub(super) was: bool,
-    pub(super) is: bool,
+/// What a change did to the presence of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It is there as it was before, or is not, as before.
+    Same,
+    /// It has come to be, under this key.
+    Came(ObjectKey),
+    /// It is gone.
+    Went(ObjectKey),
 }
 
 /// Where a change of one object is noted for the log.
 pub(super) struct Owed<'a> {
     buffers: &'a mut [Buffer; 2],
-    counted: &'a mut u64,
+    hash: u64,
     key: &'a ObjectKey,
     is_watched: bool,
     elements_changed: &'a mut bool,
 }
 
-impl Owed<'_> {
+impl<'a> Owed<'a> {
+    /// The key of the object.
+    pub(super) const fn key(&self) -> &'a ObjectKey {
+        self.key
+    }
+
     /// True when somebody looks at the object.
     pub(super) const fn is_watched(&self) -> bool {
         self.is_watched
@@ -221,8 +221,10 @@ impl Owed<'_> {
     }
 
     /// True when the own tally will be taken to the open segment already.
-    pub(super) fn is_counted(&self, open: OpenDot<'_>) -> bool {
-        *self.counted == u64::from(open.dot().position)
+    pub(super) fn is_counted(&self, object: &Object<FixedState>, open: OpenDot<'_>) -> bool {
+        let Dot { replica, position } = open.dot();
+        // Whatever raises it notes it first.
+        own_tally(object, replica).is_some_and(|tally| tally.parts().last == position)
     }
 
     /// Notes that this replica's own tally is about to change under the open position, so that it is taken to the
@@ -231,17 +233,23 @@ impl Owed<'_> {
     /// SUBTLE: what it owes to a position that is closed and not yet taken is copied out first, as it stands: that
     /// segment must not carry what was counted after it.
     pub(super) fn count(&mut self, object: &Object<FixedState>, open: OpenDot<'_>) {
-        let position = open.dot().position;
-        if *self.counted == u64::from(position) {
+        let Dot { replica, position } = open.dot();
+        if self.is_counted(object, open) {
             return;
         }
-        if *self.counted != 0
-            && let Some(tally) = own_tally(object, open.dot().replica)
+        let tally = own_tally(object, replica);
+        let (hash, key) = (self.hash, self.key);
+        let same = |(held_hash, held): &(u64, ObjectKey)| *held_hash == hash && held == key;
+        let [even, odd] = &mut *self.buffers;
+        let (open, closed) = if buffer_of(position) == 0 { (even, odd) } else { (odd, even) };
+        if closed.counted.remove_entry(hash, same).is_some()
+            && let Some(tally) = tally
         {
-            record(&mut self.buffers[buffer_of(Position::from(*self.counted))].changes, self.key, tally);
+            record(&mut closed.changes, key, tally);
         }
-        *self.counted = u64::from(position);
-        self.buffers[buffer_of(position)].counted.push(self.key.clone());
+        if open.counted.get(hash, same).is_none() {
+            open.counted.insert(hash, (hash, key.clone()), |(hash, _)| *hash);
+        }
     }
 }
 

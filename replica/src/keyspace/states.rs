@@ -1,6 +1,8 @@
 //! Whole states: loading them, merging them, and purging what is dead in them.
 //! Layer 2.
 
+use core::convert::Infallible;
+
 use crdt_core::{Bytes, Kind, Object, Seen, Tally};
 use foldhash::fast::FixedState;
 
@@ -20,14 +22,14 @@ impl Keyspace {
     ///
     /// [`InvalidPath`] when `path` is not a path.
     pub fn load(&self, path: &str, kind: Kind, load: impl FnOnce(&mut Object<FixedState>)) -> Result<(), InvalidPath> {
-        let key = self.key(path, kind)?;
-        let hash = self.hash(key.path());
+        let hash = self.hash(path.as_bytes());
         let mut shard = self.lock(self.shard(hash));
-        let ((), presence) = shard.change(hash, &key, &Origin::Snapshot, |object, owed| {
+        let own = || ObjectKey::new(path, kind);
+        let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, &Origin::Snapshot, |object, owed| {
             load(object);
             owed.elements_changed(true);
-        });
-        self.keep_index(&key, presence);
+        })?;
+        self.keep_index(presence);
         Ok(())
     }
 
@@ -42,18 +44,20 @@ impl Keyspace {
         theirs: Option<&Object<FixedState>>,
         their_view: &(impl Seen + Seen<Bytes>),
     ) -> Vec<Tally> {
-        let hash = self.hash(key.path());
+        let hash = self.hash(key.path_bytes());
         let mut shard = self.lock(self.shard(hash));
         let ours = View { frontier: &applied.frontier, early: &applied.early, key };
-        let (dead, presence) = shard.change(hash, key, &Origin::Snapshot, |object, owed| {
-            let nothing = self.object(key.kind());
-            let before = owed.is_watched().then(|| object.value());
-            let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
-            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            owed.elements_changed(before.is_some_and(|before| before != object.value()));
-            object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
-        });
-        self.keep_index(key, presence);
+        let own = || Ok::<_, Infallible>(key.clone());
+        let Ok((dead, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
+                let nothing = self.object(key.kind());
+                let before = owed.is_watched().then(|| object.value());
+                let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
+                debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+                owed.elements_changed(before.is_some_and(|before| before != object.value()));
+                object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
+            });
+        self.keep_index(presence);
         dead
     }
 
@@ -69,12 +73,14 @@ impl Keyspace {
 
     /// Drops the tally that died as `dead` did. The caller knows that nobody can bring it back.
     pub fn purge(&self, key: &ObjectKey, dead: &Tally) {
-        let hash = self.hash(key.path());
+        let hash = self.hash(key.path_bytes());
         let mut shard = self.lock(self.shard(hash));
-        if shard.get(hash, key.path(), key.kind()).is_none() {
+        if shard.get(hash, key.path_bytes(), key.kind()).is_none() {
             return;
         }
-        let (_, presence) = shard.change(hash, key, &Origin::Here, |object, _| object.purge(dead));
-        self.keep_index(key, presence);
+        let own = || Ok::<_, Infallible>(key.clone());
+        let Ok((_, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, _| object.purge(dead));
+        self.keep_index(presence);
     }
 }

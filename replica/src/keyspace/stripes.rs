@@ -13,7 +13,11 @@ const WORDS: usize = STRIPES / 64;
 /// The stripe that a path belongs to, in every replica: the high bits of XXH3-64 of its bytes, with seed 0.
 #[must_use]
 pub fn stripe_of(path: &str) -> usize {
-    (XxHash3_64::oneshot(path.as_bytes()) >> 48) as usize
+    stripe_of_bytes(path.as_bytes())
+}
+
+fn stripe_of_bytes(path: &[u8]) -> usize {
+    (XxHash3_64::oneshot(path) >> 48) as usize
 }
 
 /// Which of `parts` parts, a power of two, a stripe belongs to.
@@ -48,8 +52,8 @@ impl Default for Touched {
 
 impl Touched {
     /// Called while the path's shard is locked, before the change.
-    pub(super) fn add(&self, path: &str) {
-        let stripe = stripe_of(path);
+    pub(super) fn add(&self, path: &[u8]) {
+        let stripe = stripe_of_bytes(path);
         let (word, bit) = (&self.0[stripe / 64], 1 << (stripe % 64));
         // Mostly set already: a read leaves the line shared between the threads that write.
         if word.load(Ordering::Relaxed) & bit == 0 {
@@ -90,7 +94,7 @@ mod tests {
     #[test]
     fn stripes_that_were_put_back_are_taken_again() {
         let touched = Touched::default();
-        touched.add("a");
+        touched.add(b"a");
         let taken = touched.take();
         assert!((0..STRIPES).filter(|part| taken.touch(*part, STRIPES)).eq([stripe_of("a")]));
         assert!((0..4).all(|part| !touched.take().touch(part, 4)));

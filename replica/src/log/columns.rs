@@ -114,7 +114,7 @@ impl<'a> ColumnWriter<'a> {
 
     /// Begins a row. `count` is not 0 and means what the kind makes of it.
     pub(super) fn put_key(&mut self, key: &'a ObjectKey, count: usize) -> Result<(), EncodeError> {
-        let (before, path) = (self.last.map_or("", |last| last.path()), &**key.path());
+        let (before, path) = (self.last.map_or("", |last| last.path()), key.path());
         let common = common_prefix(before.as_bytes(), path.as_bytes());
         let order = before.as_bytes()[common..].first().cmp(&path.as_bytes()[common..].first());
         if order.then(self.last.map(ObjectKey::kind).cmp(&Some(key.kind()))).is_ge() {

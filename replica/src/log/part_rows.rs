@@ -3,14 +3,14 @@
 
 use core::hash::BuildHasher;
 
-use crdt_core::{DataType, Dot, Frontier, Kind, Object, Tally, WrongKind};
+use crdt_core::{Dot, Frontier, Kind, Object, Tally, WrongKind};
 
 use super::{
     column_reader::{ColumnReader, LastKey},
     columns::FLAGS,
     error::DecodeError,
     part::counts,
-    rows::{WriteRef, changes, proven},
+    rows::{WriteRef, proven},
 };
 
 /// Walks the rows of a section of a [`Part`](super::Part).
@@ -174,12 +174,8 @@ impl PartRow<'_, '_> {
             return Err(WrongKind { object: kind });
         }
         match (object, self.body) {
-            (Object::GCounter(counter), PartRowBody::Counter(tallies)) => {
-                counter.merge_changes(nothing, &changes(tallies));
-            }
-            (Object::PnCounter(counter), PartRowBody::Counter(tallies)) => {
-                counter.merge_changes(nothing, &changes(tallies));
-            }
+            (Object::GCounter(counter), PartRowBody::Counter(tallies)) => counter.merge_tallies(nothing, tallies),
+            (Object::PnCounter(counter), PartRowBody::Counter(tallies)) => counter.merge_tallies(nothing, tallies),
             (Object::LwwRegister(register), PartRowBody::Register(mut writes)) => {
                 while let Some(write) = writes.next() {
                     register.merge_edit(nothing, &[write.to_write()], &[]);

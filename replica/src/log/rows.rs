@@ -3,9 +3,7 @@
 
 use core::hash::BuildHasher;
 
-use crdt_core::{
-    Bytes, CounterChanges, DataType, Dot, Kind, Object, ObjectChanges, Seen, Tally, Timestamp, Write, WrongKind,
-};
+use crdt_core::{Bytes, Dot, Kind, Object, ObjectChanges, Seen, Tally, Timestamp, Write, WrongKind};
 
 use crate::key::ObjectKey;
 
@@ -237,8 +235,8 @@ impl Row<'_, '_> {
             return Err(WrongKind { object: kind });
         }
         match (object, self.body) {
-            (Object::GCounter(counter), RowBody::Counter(tallies)) => counter.merge_changes(seen, &changes(tallies)),
-            (Object::PnCounter(counter), RowBody::Counter(tallies)) => counter.merge_changes(seen, &changes(tallies)),
+            (Object::GCounter(counter), RowBody::Counter(tallies)) => counter.merge_tallies(seen, tallies),
+            (Object::PnCounter(counter), RowBody::Counter(tallies)) => counter.merge_tallies(seen, tallies),
             (Object::LwwRegister(register), RowBody::Register { written, removed }) => {
                 register.merge_edit(seen, written.map(WriteRef::to_write).as_slice(), removed);
             }
@@ -277,13 +275,6 @@ impl Edits<'_, '_> {
     pub const fn remaining(&self) -> u64 {
         self.0.elements
     }
-}
-
-/// Tallies as changes of a counter.
-pub(super) fn changes(tallies: &[Tally]) -> CounterChanges {
-    let mut changes = CounterChanges::default();
-    tallies.iter().for_each(|tally| changes.record(*tally));
-    changes
 }
 
 /// What was read from bytes that decoding has read before, in the same way.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::engine::Ended;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// What is wrong now, by where it is.
 #[derive(Debug, Default)]
@@ -26,6 +26,14 @@ impl Alarms {
         let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         let ended = (error.kind(), format!("{error}{source}"));
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended);
+    }
+
+    /// There is an answer from there again. What was wrong with what it holds may still be.
+    pub(crate) fn answered(&self, place: &str) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing.get(place).is_some_and(|(kind, _)| *kind == ErrorKind::Store) {
+            standing.remove(place);
+        }
     }
 
     /// All is well there.

@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) alarms: Alarms,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
+    /// Set when the replica is to be closed: one more snapshot, and then no more.
+    pub(crate) closing: AtomicBool,
     /// Raised when something waits to be flushed that did not before.
     pub(crate) changed: Signal,
     /// Raised when somebody wants it flushed now.
@@ -127,6 +129,7 @@ impl Engine {
             kept: Mutex::new(kept),
             alarms,
             short: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             changed: Signal::default(),
             flush: Signal::default(),
             snapshot: Signal::default(),
@@ -171,7 +174,19 @@ impl Engine {
 
     /// Makes local changes and marks, all or none.
     pub(crate) fn change(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Position, Error> {
+        self.change_by(|keyspace| keyspace.batch(changes, marks).map(|changed| (changed, ())))
+            .map(|(position, ())| position)
+    }
+
+    /// The same with whatever `change` does, all of it or nothing. It is done again when the open segment was full.
+    pub(crate) fn change_by<R>(
+        &self,
+        change: impl Fn(&Keyspace) -> Result<(Changed, R), Refusal>,
+    ) -> Result<(Position, R), Error> {
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the replica is being closed"));
+        }
         if self.short.load(Ordering::Acquire) || !self.writes {
             return Err(self.takes_no_writes());
         }
@@ -183,12 +198,8 @@ impl Engine {
             );
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
-        let Changed { position, was_idle } = loop {
-            let changed = match (changes, marks) {
-                ([(key, change)], []) => self.keyspace.change(key, change),
-                _ => self.keyspace.batch(changes, marks),
-            };
-            match changed {
+        let (Changed { position, was_idle }, result) = loop {
+            match change(&self.keyspace) {
                 Ok(changed) => break changed,
                 // The segment is cut here and now, so that no writer outruns whoever polls `run`.
                 Err(Refusal::SegmentFull) => self.cut_when_full()?,
@@ -206,7 +217,7 @@ impl Engine {
         if waiting >= self.settings.segment_bytes {
             self.flush.raise();
         }
-        Ok(position)
+        Ok((position, result))
     }
 
     fn takes_no_writes(&self) -> Error {
@@ -233,6 +244,29 @@ impl Engine {
         self.applied.rise(self.applied.reached() + 1);
         if self.kept().is_due(state) {
             self.snapshot.raise();
+        }
+    }
+
+    /// Writes what waits and a snapshot, and stops. Whoever polls `run` does the work.
+    ///
+    /// # Errors
+    ///
+    /// What stopped the replica before.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.closing.store(true, Ordering::Release);
+        self.snapshot.raise();
+        match self.ended().await {
+            error if error.kind() == ErrorKind::Closed => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Waits until the replica has stopped for good, and says why.
+    pub(crate) async fn ended(&self) -> Error {
+        loop {
+            if let Err((kind, message)) = self.applied.wait(u64::MAX).await {
+                return Error::new(kind, message);
+            }
         }
     }
 

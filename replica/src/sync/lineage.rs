@@ -31,6 +31,13 @@ pub(crate) fn has(lineage: &[SealedEpoch], position: Position) -> bool {
     }
 }
 
+/// True when a log with this lineage, which goes as far as `end`, has the position. Nothing is unknown here: behind the
+/// last seal there is only the epoch of `end`.
+pub(crate) fn holds(lineage: &[SealedEpoch], end: Position, position: Position) -> bool {
+    let in_an_ended = lineage.iter().any(|ended| ended.epoch == position.epoch() && position.slot() <= ended.slot);
+    in_an_ended || (position.epoch() == end.epoch() && position <= end)
+}
+
 impl Standing<'_> {
     /// True when the two can stand in one log. One that does not reach so far is no contradiction.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
@@ -94,6 +101,17 @@ mod tests {
         assert!(!agree((at(5, 9), &[first]), (at(9, 0), &[first, ended(7, 2, 3)])));
         // Two epochs behind one seal.
         assert!(!agree((at(5, 9), &[first]), (at(6, 9), &[first])));
+    }
+
+    #[test]
+    fn an_owner_knows_all_of_its_log() {
+        let lineage = [ended(0, 0, 1), ended(5, 9, 2)];
+        let end = Position::new(8, 3);
+        for (epoch, slot, is_there) in
+            [(0, 0, true), (5, 9, true), (8, 3, true), (5, 10, false), (6, 0, false), (8, 4, false)]
+        {
+            assert_eq!(holds(&lineage, end, Position::new(epoch, slot)), is_there, "{epoch} {slot}");
+        }
     }
 
     #[test]

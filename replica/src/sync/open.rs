@@ -73,7 +73,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
     let tail = own.tail(patience).await?;
     for (reader, position) in read {
-        if position >= tail.position || !lineage::has(&tail.lineage, position) {
+        if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
             return Err(own_history_lost(&own.name, &reader, position));
         }
     }

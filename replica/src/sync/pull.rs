@@ -32,7 +32,9 @@ pub(crate) struct Puller {
 pub(crate) enum Pulled {
     /// Something was applied.
     Applied,
-    /// There is nothing new.
+    /// There is nothing new, as far as one GET tells.
+    NotThere,
+    /// There is nothing new, and the log is the one that was read before.
     UpToDate,
     /// The log goes on, and its next object has been collected: only a snapshot helps.
     Collected(Position),
@@ -58,6 +60,7 @@ impl Puller {
             let pulled = self.pull(engine, Patience::For(settings.catch_up)).await;
             match &pulled {
                 Ok(Pulled::Collected(_)) => {}
+                Ok(Pulled::NotThere) => engine.alarms.answered(&place),
                 Ok(_) => engine.alarms.clear(&place),
                 Err(error) => engine.alarms.raise(&place, error),
             }
@@ -66,7 +69,7 @@ impl Puller {
                     pause = settings.poll_min;
                     continue;
                 }
-                Ok(Pulled::UpToDate) => {}
+                Ok(Pulled::UpToDate | Pulled::NotThere) => {}
                 Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await {
                     Ok(true) => continue,
                     Ok(false) => engine.alarms.raise(&place, &out_of_reach(&self.log, next)),
@@ -206,7 +209,7 @@ impl Puller {
     ) -> Result<Pulled, Error> {
         let now = engine.world.clock.elapsed();
         if !known && now.saturating_sub(self.looked_over) < engine.settings.discovery_interval {
-            return Ok(Pulled::UpToDate);
+            return Ok(Pulled::NotThere);
         }
         // The epochs first: what is in one of them when they are listed is in it afterwards.
         let newest = self.log.epochs(patience).await?.pop();

@@ -1,7 +1,7 @@
 //! Everything that a replica does in the background, in one future.
 //! Layer 4.
 
-use core::pin::pin;
+use core::{pin::pin, sync::atomic::Ordering};
 use std::{collections::BTreeMap, sync::Arc};
 
 use crdt_core::{Dot, Frontier};
@@ -50,6 +50,9 @@ impl Engine {
             tasks.push(async { Some(self.keep_flushing().await) }.boxed());
             tasks.push(async { Some(self.keep_snapshots().await) }.boxed());
         }
+        if !self.writes {
+            tasks.push(self.keep_open().map(|()| None).boxed());
+        }
         for hints in &self.hints {
             tasks.push(self.keep_listening(&**hints, &looks).map(|()| None).boxed());
         }
@@ -75,13 +78,12 @@ impl Engine {
         }
     }
 
-    /// Waits until the replica has stopped for good.
-    async fn ended(&self) -> Error {
-        loop {
-            if let Err((kind, message)) = self.applied.wait(u64::MAX).await {
-                return Error::new(kind, message);
-            }
+    /// An observer has nothing to write when it is closed.
+    async fn keep_open(&self) {
+        while !self.closing.load(Ordering::Acquire) {
+            self.snapshot.wait().await;
         }
+        self.end(ErrorKind::Closed, "the observer was closed");
     }
 
     /// The logs that there are, with the number of the region they are in. A bucket that does not answer is skipped.
@@ -122,7 +124,7 @@ impl Engine {
             loop {
                 match puller.pull(self, patience).await {
                     Ok(Pulled::Applied) => continue,
-                    Ok(Pulled::UpToDate | Pulled::Ended) => break,
+                    Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended) => break,
                     Ok(Pulled::Collected(next)) => match self.fetch_snapshot(&puller.log, next).await {
                         Ok(true) => continue,
                         Ok(false) => {}

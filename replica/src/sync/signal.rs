@@ -5,7 +5,10 @@ use core::{
     future::poll_fn,
     task::{Poll, Waker},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Tells one waiting task that something happened. Raised before the wait, it is not lost; raised twice, it is told once.
 #[derive(Debug, Default)]
@@ -53,12 +56,27 @@ pub(crate) struct Watermark<T, E>(Mutex<WatermarkState<T, E>>);
 struct WatermarkState<T, E> {
     reached: T,
     ended: Option<E>,
-    waiting: Vec<Waker>,
+    /// One for each wait that is under way: a wait that is dropped takes its waker with it.
+    waiting: BTreeMap<u64, Waker>,
+    waits: u64,
+}
+
+/// A wait that is under way.
+struct Wait<'a, T, E> {
+    mark: &'a Watermark<T, E>,
+    number: u64,
+}
+
+impl<T, E> Drop for Wait<'_, T, E> {
+    fn drop(&mut self) {
+        let waker = lock(&self.mark.0).waiting.remove(&self.number);
+        drop(waker);
+    }
 }
 
 impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
     pub(crate) const fn new(reached: T) -> Self {
-        Self(Mutex::new(WatermarkState { reached, ended: None, waiting: Vec::new() }))
+        Self(Mutex::new(WatermarkState { reached, ended: None, waiting: BTreeMap::new(), waits: 0 }))
     }
 
     pub(crate) fn reached(&self) -> T {
@@ -72,7 +90,7 @@ impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
             state.reached = state.reached.max(value);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// It will rise no more. The first reason stays.
@@ -82,7 +100,7 @@ impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
             state.ended.get_or_insert(why);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Why it rises no more, if so.
@@ -92,6 +110,11 @@ impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
 
     /// Waits until it has reached `value`.
     pub(crate) async fn wait(&self, value: T) -> Result<(), E> {
+        let wait = {
+            let mut state = lock(&self.0);
+            state.waits += 1;
+            Wait { mark: self, number: state.waits }
+        };
         poll_fn(|context| {
             let mut state = lock(&self.0);
             if state.reached >= value {
@@ -100,9 +123,9 @@ impl<T: Ord + Copy, E: Clone> Watermark<T, E> {
             if let Some(why) = &state.ended {
                 return Poll::Ready(Err(why.clone()));
             }
-            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                state.waiting.push(context.waker().clone());
-            }
+            let replaced = state.waiting.insert(wait.number, context.waker().clone());
+            drop(state);
+            drop(replaced);
             Poll::Pending
         })
         .await

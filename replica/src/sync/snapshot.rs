@@ -1,7 +1,7 @@
 //! Taking snapshots, and promising what they hold.
 //! Layer 4.
 
-use core::{future::poll_fn, pin::pin, task::Poll};
+use core::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::{Frontier, Position, ReplicaId, Timestamp};
@@ -134,6 +134,9 @@ impl Engine {
             let rest = settings.snapshot_interval.saturating_sub(self.world.clock.elapsed().saturating_sub(last));
             let rest = if self.kept().acknowledge { rest.min(settings.ack_interval) } else { rest };
             select(pin!(self.world.clock.sleep(rest)), pin!(self.snapshot.wait())).await;
+            if self.closing.load(Ordering::Acquire) {
+                return self.write_all_and_end().await;
+            }
             let now = self.world.clock.elapsed();
             let is_due = {
                 let state = self.state();
@@ -315,15 +318,28 @@ impl Engine {
         Shelf::of(&self.own)
     }
 
-    /// Everything that can be purged has been, everything that waits is written, and a snapshot holds it.
-    pub(crate) async fn take_last_snapshot(&self) -> Result<(), Error> {
-        let is_due = {
-            let state = self.state();
-            let kept = self.kept();
-            let now = state.logs.iter().filter_map(|(id, log)| Some((*id, log.last_change?))).collect::<Changes>();
-            kept.snapshots.last().map_or(!now.is_empty(), |last| last.changes != now)
+    /// The last that a replica does: everything that waits is written, and a snapshot holds what there is.
+    async fn write_all_and_end(&self) -> Error {
+        let closed = async {
+            if self.keyspace.pending_bytes() > 0 {
+                let position = self.cut_now()?;
+                self.changed.raise();
+                self.flush.raise();
+                self.durable.wait(position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+            }
+            if self.holds_more_than_the_newest() { self.take_snapshot().await } else { Ok(()) }
         };
-        if is_due { self.take_snapshot().await } else { Ok(()) }
+        match closed.await {
+            Ok(()) => self.end(ErrorKind::Closed, "the replica was closed"),
+            Err(error) => self.end(error.kind(), error.to_string()),
+        }
+        self.ended().await
+    }
+
+    fn holds_more_than_the_newest(&self) -> bool {
+        let state = self.state();
+        let now: Changes = state.logs.iter().filter_map(|(id, log)| Some((*id, log.last_change?))).collect();
+        self.kept().snapshots.last().map_or(!now.is_empty(), |last| last.changes != now)
     }
 }
 

@@ -92,7 +92,7 @@ impl State {
     pub(crate) fn check_own(&self, own: &ReplicaName, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
         let Some(read) = theirs.get(own.id()) else { return Ok(()) };
         let Standing { at, lineage, .. } = self.standing(own.id());
-        if at.is_some_and(|at| read <= at) && lineage::has(lineage, read) {
+        if at.is_some_and(|at| lineage::holds(lineage, at, read)) {
             return Ok(());
         }
         Err(own_history_lost(own, reader, read))
@@ -121,11 +121,10 @@ impl State {
         let mut dead = Vec::new();
         let mut rows = segment.rows();
         while let Some(row) = rows.next() {
-            let key = keyspace.key(row.path, row.kind);
-            let key = key.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
-            keyspace.merge_row(&mut self.applied, &key, &origin, |object, seen, ahead| {
-                merge_row(row, segment.dot(), object, seen, ahead, |tally| dead.push((key.clone(), tally)));
+            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), &origin, |object, seen, ahead| {
+                merge_row(row, segment.dot(), object, seen, ahead, |tally| dead.push((seen.key.clone(), tally)));
             });
+            merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
         }
         for Eviction { replica, last } in segment.evictions() {
             self.evict(replica, *last, segment.dot())?;

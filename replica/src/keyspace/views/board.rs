@@ -34,7 +34,7 @@ pub struct Ranked {
 ///
 /// # Cost
 ///
-/// An entry has a key and two words, in nodes that are filled to two thirds on average. A change of a counter under the
+/// An entry has 24 bytes, in nodes that are filled to two thirds on average. A change of a counter under the
 /// prefix is O(log n), and waits for its turn: all the writers of one board share its lock.
 pub struct Board {
     prefix: Box<str>,

@@ -93,7 +93,7 @@ impl Views {
         let is_counter = matches!(object, Object::GCounter(_) | Object::PnCounter(_));
         let mut views = Vec::new();
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.for_each_of(key.path().as_bytes(), |view| {
+        held.for_each_of(key.path_bytes(), |view| {
             if is_counter || matches!(view, View::Watch(_)) {
                 views.push(view.clone());
             }

@@ -18,7 +18,7 @@ const WIDTH: usize = 64;
 ///
 /// # Cost
 ///
-/// Two words beside the key. Nodes are filled to two thirds when scores come in random order, to a half when they come in
+/// Three words. Nodes are filled to two thirds when scores come in random order, to a half when they come in
 /// order, and never below a quarter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {

@@ -192,12 +192,12 @@ impl Keyspace {
                 Poll::Ready(Next::Lagged) => return Poll::Ready(Some(Event::Lagged)),
                 Poll::Ready(Next::Key(key)) => key,
             };
-            let hash = self.hash(key.path());
+            let hash = self.hash(key.path_bytes());
             // SUBTLE: it is taken from the queue and read under one lock of its shard. A change in between would be read
             // here, and told once more.
             let table = self.map.shards()[self.shard(hash)].read();
             let Some(origin) = queue.take(&key) else { continue };
-            let held = table.get(hash, |(held, _)| *held == key).map(|(_, slot)| slot.get().object());
+            let held = table.get(hash, |(held, _)| *held == key).map(|(_, object)| object.get());
             let value = held.filter(|object| object.is_live()).map(Object::value);
             return Poll::Ready(Some(Event::Changed { key, value, origin }));
         }
