@@ -297,7 +297,9 @@ async fn a_batch_is_made_whole_or_not_at_all() {
         (
             ErrorKind::Invalid,
             replica.batch(|batch| {
-                (0..9).for_each(|n| drop(batch.lww_register::<[u8]>(&format!("big/{n}")).set(&[0; 1 << 20])));
+                for n in 0..9 {
+                    batch.lww_register::<[u8]>(&format!("big/{n}")).set(&[0; 1 << 20]);
+                }
                 Ok(())
             }),
         ),

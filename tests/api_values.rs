@@ -3,6 +3,7 @@
 //! Goal: every value comes back as it was written, in every region, and what cannot be kept is refused by a kind of error
 //! that says what to do. Method: one replica on a bucket in memory for what one process does; several on the stage, in
 //! virtual time, for what regions do to each other.
+#![expect(clippy::disallowed_types, reason = "a hash table in no order is what a value of a user may hold")]
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -100,7 +101,7 @@ fn what_is_of_another_type_is_an_error_that_says_so() {
     let set = replica.or_set::<[u8]>("set").expect("a path");
     set.add(b"7").expect("it is added");
     set.add(b"\xff").expect("it is added");
-    let read: Vec<_> = replica.or_set::<u8>("set").expect("a path").iter().map(|element| element.ok()).collect();
+    let read: Vec<_> = replica.or_set::<u8>("set").expect("a path").iter().map(Result::ok).collect();
     assert_eq!(read, [Some(7), None], "the others go on");
     assert_eq!(refused(replica.or_set::<str>("set").expect("a path").elements()).0, ErrorKind::Invalid);
     let ratio = replica.lww_register::<f64>("ratio").expect("a path");

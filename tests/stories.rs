@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use replica::ErrorKind;
-use sim::{Damage, Fault, Faults, Image};
+use sim::{Damage, Fault, Faults, Image, Random};
 use tests::stage::{Actor, Stage};
 
 /// Two regions: one counts to `total` and crashes when the other one has read it.
@@ -346,4 +346,153 @@ fn an_idle_replica_costs_one_get_per_peer_and_poll() {
             assert!(folders <= 2 * looks + 2 && lists <= looks + 8, "{folders} and {lists} lists in {looks} intervals");
         }
     }
+}
+
+/// A replica is gone for good. The operator evicts it: its deleted counters are purged, and nobody keeps its share of the
+/// log any longer. When it comes back after all, it is told.
+#[test]
+fn an_evicted_replica_holds_nobody_up() {
+    let mut stage = Stage::new(13, 3);
+    let actors = [stage.open("first", 0), stage.open("second", 1), stage.open("third", 2)];
+    for actor in &actors {
+        actor.add("likes", 1).expect("it counts");
+    }
+    stage.pass(5);
+    let [first, second, third] = actors;
+    stage.crash(third);
+    let _written = first.replica.delete("likes").expect("it is deleted");
+    for _ in 0..10 {
+        first.add("other", 1).expect("it counts");
+        second.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    assert_eq!(first.status().dead_tallies, 1, "the third has not acknowledged");
+    let logs = |stage: &Stage| stage.stores[0].keys().iter().filter(|key| key.contains("/log/")).count();
+    let kept = logs(&stage);
+    assert!(kept > 8, "{kept} segments wait for the third");
+
+    let operator = first.replica.clone();
+    stage.wait(async move { operator.evict("third", None).await }).expect("it is evicted");
+    for _ in 0..10 {
+        first.add("other", 1).expect("it counts");
+        second.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    for actor in [&first, &second] {
+        assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
+    }
+    assert!(logs(&stage) < kept, "its share was collected");
+    let back = stage.try_open("third", 2);
+    let told = match back {
+        Err(error) => error.kind(),
+        Ok(third) => {
+            stage.pass(60);
+            third.add("likes", 1).expect_err("it was told").kind()
+        }
+    };
+    assert_eq!(told, ErrorKind::Evicted);
+    assert_eq!(stage.try_open("third", 2).expect_err("it stays evicted").kind(), ErrorKind::Evicted);
+    assert_eq!((first.count("likes"), second.count("likes")), (0, 0));
+    let renamed = stage.open("third-b", 2);
+    renamed.add("likes", 1).expect("it counts");
+    stage.pass(10);
+    assert_eq!((first.count("likes"), second.count("likes")), (1, 1));
+}
+
+/// An ingester is killed again and again. It begins where its mark says, and nothing is counted twice or left out.
+#[test]
+fn what_is_ingested_with_a_mark_is_ingested_once() {
+    use replica::MarkValue;
+    let mut stage = Stage::new(14, 1);
+    for life in 0..20 {
+        let ingester = stage.open("ingester", 0);
+        let begin = ingester.replica.mark("offset").map_or(0, |mark| match mark.value {
+            MarkValue::Number(offset) => offset,
+            MarkValue::Hash(_) => panic!("it is a number"),
+        });
+        assert_eq!(ingester.count("lines"), i128::from(begin), "life {life}");
+        for offset in begin + 1..begin + 30 {
+            let batch = ingester.replica.batch(|batch| {
+                batch.pn_counter("lines").add(1);
+                batch.mark("offset", MarkValue::Number(offset));
+                Ok(())
+            });
+            let _written = batch.expect("it is ingested");
+            stage.executor.pass(Duration::from_millis(40 + 7 * life));
+        }
+        stage.crash(ingester);
+    }
+    let lines = stage.open("ingester", 0).count("lines");
+    assert!(lines > 300, "{lines}");
+}
+
+/// Somebody looks on, under the name of a replica that is running: nobody is fenced, and nothing is written.
+#[test]
+fn an_observer_sees_everything_and_touches_nothing() {
+    let mut stage = Stage::new(15, 2);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    for _ in 0..10 {
+        first.add("likes", 1).expect("it counts");
+        second.add("likes", 1).expect("it counts");
+        stage.pass(3);
+    }
+    let keys = stage.stores[0].keys();
+    let (clock, world) = (first.clock.clone(), stage.executor.world().clone());
+    let builder = tests::stage::builder("first", 0, &stage.stores, &clock, &world, 99).settings(stage.settings.clone());
+    let observer = stage.wait(async move { builder.observe().await }).expect("it looks on");
+    assert_eq!(stage.stores[0].keys(), keys);
+    assert_eq!(observer.pn_counter("likes").expect("a path").value(), 20);
+    let place = stage.executor.region("observer");
+    let background = observer.clone();
+    stage.executor.spawn(place, async move { background.run().await });
+    first.add("likes", 1).expect("it is not fenced");
+    stage.pass(10);
+    assert_eq!(observer.pn_counter("likes").expect("a path").value(), 21);
+    let refused = observer.pn_counter("likes").expect("a path").add(1).expect_err("it only looks");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert_eq!((first.alarms(), second.alarms()), (vec![], vec![]));
+}
+
+/// A replica that is closed leaves a snapshot and nothing that waits; opening it reads that and no log.
+#[test]
+fn closing_writes_what_waits_and_a_snapshot() {
+    let mut stage = Stage::new(16, 1);
+    stage.settings.snapshot_interval = Duration::from_secs(1 << 30);
+    stage.settings.flush_interval = Duration::from_secs(1 << 30);
+    let first = stage.open("first", 0);
+    for _ in 0..100 {
+        first.add("likes", 1).expect("it counts");
+    }
+    let replica = first.replica.clone();
+    stage.wait(async move { replica.close().await }).expect("it is closed");
+    assert_eq!(first.add("likes", 1).expect_err("it is closed").kind(), ErrorKind::Closed);
+    assert_eq!(stage.stores[0].keys().iter().filter(|key| key.contains("/snap/")).count(), 1);
+    assert_eq!(stage.open("first", 0).count("likes"), 100);
+}
+
+/// Much is written at once, more than a segment holds, before anybody polls the background: it becomes several segments.
+#[test]
+fn a_burst_larger_than_a_segment_is_cut_into_several() {
+    let mut stage = Stage::new(17, 2);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    // Nothing that compresses.
+    let mut random = Random::named(17, "notes");
+    let (mut written, mut refused) = (0, None);
+    while refused.is_none() && written < 2_000 {
+        let text: Vec<u8> = (0..8_192).flat_map(|_| random.next().to_le_bytes()).collect();
+        let register = first.replica.lww_register::<[u8]>(&format!("notes/{written}")).expect("a path");
+        match register.set(&text[..]) {
+            Ok(_) => written += 1,
+            Err(error) => refused = Some(error.kind()),
+        }
+    }
+    assert_eq!(refused, Some(ErrorKind::Backpressure), "at 64 MiB");
+    assert!((900..1_100).contains(&written), "{written} of 64 KiB");
+    stage.pass(60);
+    for number in 0..written {
+        let there = second.replica.lww_register::<[u8]>(&format!("notes/{number}")).expect("a path").value();
+        assert_eq!(there.expect("bytes").map(|value| value.len()), Some(65_536), "{number}");
+    }
+    let _written =
+        first.replica.lww_register::<[u8]>("notes/0").expect("a path").set(b"again").expect("there is room again");
 }

@@ -10,8 +10,8 @@ use crate::{
     content::Content,
     error::{Error, ErrorKind},
     handles::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter, element, value},
-    key::{BATCH_BYTES_MAX, ObjectKey},
-    keyspace::Change,
+    key::{BATCH_BYTES_MAX, MARK_BYTES_MAX, ObjectKey},
+    keyspace::{Change, Mark, MarkValue},
     replica::Replica,
     written::Written,
 };
@@ -27,6 +27,7 @@ pub type BatchError = Box<dyn StdError + Send + Sync>;
 pub struct Batch<'a> {
     replica: &'a Replica,
     changes: Vec<(ObjectKey, Change)>,
+    marks: Vec<Mark>,
     bytes: usize,
     refused: Option<Error>,
 }
@@ -45,7 +46,7 @@ impl<'a> Batch<'a> {
     const ROW_BYTES: usize = 64;
 
     pub(crate) const fn new(replica: &'a Replica) -> Self {
-        Self { replica, changes: Vec::new(), bytes: 0, refused: None }
+        Self { replica, changes: Vec::new(), marks: Vec::new(), bytes: 0, refused: None }
     }
 
     /// The grow-only counter at `path`.
@@ -81,6 +82,26 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Makes a mark: a note of this replica's own that is durable exactly if the changes of this batch are. An offset up to
+    /// which an input was ingested, or the key of a request that was answered, so that neither is done twice.
+    ///
+    /// The name is 1 to 1,024 bytes. The newest mark of a name replaces those before. No other replica sees it, and it is
+    /// dropped when it has not been made again for 30 days. Read it with [`Replica::mark`].
+    pub fn mark(&mut self, name: impl AsRef<[u8]>, value: MarkValue) {
+        let name = name.as_ref();
+        if name.is_empty() || name.len() > MARK_BYTES_MAX {
+            let message = format!("the name of a mark has 1 to {MARK_BYTES_MAX} bytes: bytes={}", name.len());
+            return self.refuse(Error::new(ErrorKind::Invalid, message));
+        }
+        match self.replica.engine().tick() {
+            Ok(time) => {
+                self.bytes += Self::ROW_BYTES + name.len();
+                self.marks.push(Mark { name: name.into(), value, time });
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
     fn at<H>(&mut self, path: &str, kind: Kind) -> InBatch<'_, 'a, H> {
         let key = self.replica.key(path, kind).map_err(|error| self.refuse(error)).ok();
         InBatch { batch: self, key, handle: PhantomData }
@@ -108,13 +129,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn finish(self) -> Result<Vec<(ObjectKey, Change)>, Error> {
-        self.refused.map_or(Ok(self.changes), Err)
+    fn finish(self) -> Result<(Vec<(ObjectKey, Change)>, Vec<Mark>), Error> {
+        self.refused.map_or(Ok((self.changes, self.marks)), Err)
     }
 }
 
 impl<H> InBatch<'_, '_, H> {
-    fn push(self, change: impl FnOnce(&Replica) -> Result<Change, Error>) -> Self {
+    fn push(&mut self, change: impl FnOnce(&Replica) -> Result<Change, Error>) -> &mut Self {
         if let Some(key) = &self.key {
             let change = change(self.batch.replica);
             self.batch.push(key.clone(), change);
@@ -123,47 +144,47 @@ impl<H> InBatch<'_, '_, H> {
     }
 
     /// Deletes what is there, as far as this replica has seen it.
-    pub fn delete(self) -> Self {
+    pub fn delete(&mut self) -> &mut Self {
         self.push(|_| Ok(Change::Delete))
     }
 }
 
 impl InBatch<'_, '_, GCounter> {
     /// [`GCounter::add`].
-    pub fn add(self, amount: u64) -> Self {
+    pub fn add(&mut self, amount: u64) -> &mut Self {
         self.push(|_| Ok(Change::Increment(amount)))
     }
 }
 
 impl InBatch<'_, '_, PnCounter> {
     /// [`PnCounter::add`].
-    pub fn add(self, amount: i64) -> Self {
+    pub fn add(&mut self, amount: i64) -> &mut Self {
         self.push(|_| Ok(Change::Count(amount)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, LwwRegister<T>> {
     /// [`LwwRegister::set`].
-    pub fn set(self, content: &T) -> Self {
+    pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, MvRegister<T>> {
     /// [`MvRegister::set`].
-    pub fn set(self, content: &T) -> Self {
+    pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))
     }
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, OrSet<T>> {
     /// [`OrSet::add`].
-    pub fn add(self, content: &T) -> Self {
+    pub fn add(&mut self, content: &T) -> &mut Self {
         self.push(|_| Ok(Change::Add(element(content)?)))
     }
 
     /// [`OrSet::remove`].
-    pub fn remove(self, content: &T) -> Self {
+    pub fn remove(&mut self, content: &T) -> &mut Self {
         self.push(|_| Ok(Change::Remove(element(content)?)))
     }
 }
@@ -210,6 +231,16 @@ impl Replica {
                 Error::new(ErrorKind::Invalid, "the batch was given up; nothing was changed").caused_by(error)
             }
         })?;
-        self.write(&batch.finish()?)
+        let (changes, marks) = batch.finish()?;
+        let position = self.engine().change(&changes, &marks)?;
+        Ok(Written::new(self.clone(), position, ()))
+    }
+
+    /// The mark of this name, as this replica made it last: [`Batch::mark`].
+    ///
+    /// It is there again after a recovery exactly if the changes are that were made with it.
+    #[must_use]
+    pub fn mark(&self, name: impl AsRef<[u8]>) -> Option<Mark> {
+        self.engine().keyspace.mark(name.as_ref())
     }
 }

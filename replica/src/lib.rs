@@ -40,15 +40,10 @@
 //! | read and delete whatever is there | [`Replica::get`], [`scan`](Replica::scan), [`delete`](Replica::delete), [`delete_prefix`](Replica::delete_prefix) |
 //! | know that a change is safe | [`Written::durable`] |
 //! | read elsewhere what was seen here | [`Replica::token`], [`wait_for`](Replica::wait_for) |
+//! | rank counters, and hear of changes | [`Replica::leaderboard`], [`watch`](Replica::watch) |
 //! | see what was written concurrently | [`Replica::conflicts`] |
+//! | ingest something exactly once | [`Batch::mark`], [`Replica::mark`] |
 //! | know how it is doing | [`Replica::status`], and the events of the crate `tracing` |
-//!
-//! # What is here
-//!
-//! Opening a replica by taking its log over, fencing, flushing, pulling, discovery of replicas, recovery from the own log,
-//! handles for the five types, leaderboards and watches; the [`log`] format with snapshots. Not yet: taking and merging snapshots, collection,
-//! acknowledgements and purging, eviction, marks, hints, a probe of the bucket. Until collection
-//! exists a log only grows, and opening a replica reads all of its own.
 //!
 //! # Layers
 //!
@@ -85,7 +80,7 @@ pub use builder::Builder;
 pub use content::Content;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
-pub use keyspace::{Event, Origin, Ranked, WATCH_KEYS_MAX};
+pub use keyspace::{Event, Mark, MarkValue, Origin, Ranked, WATCH_KEYS_MAX};
 pub use replica::Replica;
 #[cfg(feature = "tokio")]
 pub use runtime::{SystemClock, SystemEntropy};

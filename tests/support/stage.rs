@@ -48,7 +48,6 @@ pub fn short_settings() -> Settings {
 }
 
 /// A replica of this name in one of the regions, ready to be opened: what it writes and reads goes over `links`.
-#[must_use]
 pub fn builder(name: &str, region: usize, links: &[SimBucket], clock: &SimClock, world: &World, life: u64) -> Builder {
     let entropy = Arc::new(SimEntropy::new(world, &format!("{name} {life}")));
     let mut builder = Replica::builder_with(name, links[region].clone(), Arc::new(clock.clone()), entropy);

@@ -36,13 +36,13 @@ impl Keyspace {
     /// Cuts, and keeps what the keyspace was at that moment.
     pub fn cut_and_freeze(&self) -> (Cut, Frozen<'_>) {
         let mut changed = self.touched.take();
-        let cut = self.pass(|shard| shard.freeze());
+        let cut = self.pass(Locked::freeze);
         // What changed in a shard between the two belongs to this snapshot; what changed behind the cut is looked at twice.
         self.touched.add_to(&mut changed);
         (cut, Frozen::new(self, changed))
     }
 
-    fn pass(&self, mut behind: impl FnMut(&mut Locked<'_>)) -> Cut {
+    fn pass<'a>(&'a self, mut behind: impl FnMut(&mut Locked<'a>)) -> Cut {
         let dot = self.source.cut();
         let mut rows = Vec::new();
         for shard in 0..self.sides.len() {

@@ -130,8 +130,8 @@ impl Keyspace {
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
-        let was_idle = self.apply_change(&mut shard, hash, key, change, open, |bytes| self.reserve(open, bytes))?;
-        let read = read(shard.get(hash, key.path_bytes(), key.kind()));
+        let reserve = |bytes| self.reserve(open, bytes);
+        let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
         Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
@@ -164,7 +164,7 @@ impl Keyspace {
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;
         for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
-            let _idle = self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false))?;
+            self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false), |_| ())?;
         }
         marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
         // Nobody is woken before all locks are released.
@@ -185,7 +185,9 @@ impl Keyspace {
         Err(if bytes > OPEN_BYTES_MAX { Refusal::TooLarge { bytes } } else { Refusal::SegmentFull })
     }
 
-    fn apply_change(
+    /// Returns whether nothing waited before, and what `read` finds when the change is made.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one change, and what is done around it")]
+    fn apply_change<R>(
         &self,
         shard: &mut Locked<'_>,
         hash: u64,
@@ -193,11 +195,12 @@ impl Keyspace {
         change: &Change,
         open: OpenDot<'_>,
         reserve: impl FnOnce(u64) -> Result<bool, Refusal>,
-    ) -> Result<bool, Refusal> {
+        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+    ) -> Result<(bool, R), Refusal> {
         if matches!(change, Change::Delete | Change::Remove(_))
             && shard.get(hash, key.path_bytes(), key.kind()).is_none()
         {
-            return Ok(false);
+            return Ok((false, read(None)));
         }
         let own = || Ok::<_, Infallible>(key.clone());
         let Ok((done, presence)) =
@@ -207,7 +210,7 @@ impl Keyspace {
                 let is_new = !(counts && owed.is_counted(object, open));
                 let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
                 apply(object, owed, change, open)?;
-                Ok(was_idle)
+                Ok((was_idle, read(Some(object))))
             });
         self.keep_index(presence);
         done

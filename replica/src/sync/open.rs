@@ -135,8 +135,10 @@ async fn read_elsewhere(
     }
 }
 
-/// Opens an observer: it takes nothing over and writes nothing.
-pub(crate) async fn observe(plan: Plan) -> Arc<Engine> {
+/// Opens an observer: it takes nothing over and writes nothing. It goes by a name of its own, which is in no log, since the
+/// log of the name that it was given is one of those that it reads.
+pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
+    plan.name = ReplicaName::observer(plan.world.random());
     let regions = plan.regions();
     let own = plan.own(&regions);
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), 0), plan.world.random(), plan.settings.shards);

@@ -30,17 +30,16 @@ use crate::{
 type Looks = BTreeMap<(usize, ReplicaName), Arc<Signal>>;
 
 impl Engine {
-    /// Runs until an error stops the replica. Dropping it is a crash: it cannot be run again, because what was under way
-    /// is not known any more.
+    /// Runs until an error stops the replica, or it is closed. Dropping it is a crash: it cannot be run again, because what
+    /// was under way is not known any more.
     pub(crate) async fn run(self: &Arc<Self>) -> Error {
-        struct Crash<'a>(&'a Engine);
-        impl Drop for Crash<'_> {
-            fn drop(&mut self) {
-                self.0.end(ErrorKind::Closed, "the replica is not run any more; open it again");
-            }
+        let error = select(pin!(self.work()), pin!(self.ended())).await.factor_first().0;
+        if error.kind() == ErrorKind::Evicted && self.writes {
+            let (wall, hlc) = (self.world.clock.wall_ms(), self.clock().last());
+            // Whoever opens this log again is told by it; if this fails, by the peers, a little later.
+            let _sealed = self.own.seal_for_good(wall, hlc, self.nonce, Patience::For(self.settings.catch_up)).await;
         }
-        let _crash = Crash(self);
-        select(pin!(self.work()), pin!(self.ended())).await.factor_first().0
+        error
     }
 
     async fn work(self: &Arc<Self>) -> Error {
@@ -172,7 +171,7 @@ impl Engine {
             }
             match &target {
                 Some(BucketKey::Log { replica, .. }) if woken == 0 && *replica != self.own.name => {
-                    self.discover.raise()
+                    self.discover.raise();
                 }
                 _ => {}
             }

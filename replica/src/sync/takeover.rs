@@ -180,33 +180,57 @@ impl LogPlace {
             let wall = wall_ms();
             let seconds = u32::try_from(wall / 1_000).unwrap_or(0);
             let after = tail.position.epoch().checked_add(1).ok_or_else(|| self.lost("there is no later epoch"))?;
-            let seal = Seal {
-                header: LogHeader {
-                    replica: self.name.clone(),
-                    position: tail.position,
-                    nonce,
-                    previous: tail.previous,
-                    wall_ms: wall,
-                    hlc,
-                    frontier: tail.published.clone(),
-                    ack: tail.ack.clone(),
-                },
-                next_epoch: Some(after.max(seconds)),
-                lineage: tail.lineage.clone(),
-            };
-            let key = self.keys.log(&self.name, tail.position);
-            let mut roster = Roster::default();
-            for name in tail.names.iter().chain([&self.name]) {
-                roster.insert(name.clone()).map_err(|same| Error::new(ErrorKind::Invalid, same.to_string()))?;
-            }
-            let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
-            let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
-            let won = self.put_own(&key, &bytes, patience).await?;
-            if won && !self.goes_beyond(tail.position, patience).await? {
-                let epoch = seal.next_epoch.unwrap_or(after);
+            let epoch = after.max(seconds);
+            if self.seal(&tail, Some(epoch), wall, hlc, nonce, patience).await? {
                 return Ok(Claim { epoch, sealed: tail.position });
             }
         }
+    }
+
+    /// Ends the log for good: its replica was evicted, and whoever opens it is told so.
+    pub(crate) async fn seal_for_good(
+        &self,
+        wall: u64,
+        hlc: Timestamp,
+        nonce: [u8; 16],
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let tail = self.tail(patience).await?;
+        self.seal(&tail, None, wall, hlc, nonce, patience).await.map(drop)
+    }
+
+    /// Creates a seal at the tail. Returns whether it is there and counts.
+    async fn seal(
+        &self,
+        tail: &Tail,
+        next_epoch: Option<u32>,
+        wall_ms: u64,
+        hlc: Timestamp,
+        nonce: [u8; 16],
+        patience: Patience,
+    ) -> Result<bool, Error> {
+        let seal = Seal {
+            header: LogHeader {
+                replica: self.name.clone(),
+                position: tail.position,
+                nonce,
+                previous: tail.previous,
+                wall_ms,
+                hlc,
+                frontier: tail.published.clone(),
+                ack: tail.ack.clone(),
+            },
+            next_epoch,
+            lineage: tail.lineage.clone(),
+        };
+        let key = self.keys.log(&self.name, tail.position);
+        let mut roster = Roster::default();
+        for name in tail.names.iter().chain([&self.name]) {
+            roster.insert(name.clone()).map_err(|same| Error::new(ErrorKind::Invalid, same.to_string()))?;
+        }
+        let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
+        let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
+        Ok(self.put_own(&key, &bytes, patience).await? && !self.goes_beyond(tail.position, patience).await?)
     }
 
     /// Creates an object of this writer at a free slot. False when another one is there.
