@@ -104,7 +104,8 @@ fn main() {
         group.bench_function(BenchmarkId::new("add", n), |bencher| {
             bencher.iter_custom(|iterations| game.adds(iterations));
         });
-        let paths: Vec<String> = (0..1_000).map(|_| game.draw(n)).map(|at| game.keys[at].path().to_owned()).collect();
+        let drawn: Vec<usize> = (0..1_000).map(|_| game.draw(n)).collect();
+        let paths: Vec<String> = drawn.iter().map(|number| game.keys[*number].path().to_owned()).collect();
         let mut next = paths.iter().cycle();
         group.bench_function(BenchmarkId::new("rank", n), |bencher| {
             bencher.iter(|| next.next().and_then(|path| game.keyspace.rank(&board, black_box(path))));

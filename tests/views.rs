@@ -22,6 +22,7 @@ use replica::{
     Event, Kind, Leaderboard, Origin, Ranked, Replica, Settings, Value, WATCH_KEYS_MAX, Watch, key::ObjectKey,
 };
 use sim::{Executor, Faults, Random, SimBucket, SimClock, SimEntropy, World};
+use store_object::MemoryBucket;
 
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
 const LONG: Duration = Duration::from_secs(3_600);
@@ -382,6 +383,16 @@ fn a_watch_ends_with_its_replica() {
     let mut watch = us.watch("");
     executor.run(LONG, async move { us.close().await }).expect("it ends").expect("it closes");
     assert_eq!(block_on(watch.next()), None);
+}
+
+#[test]
+fn a_watch_can_be_waited_for_without_async() {
+    let replica = replica::blocking::Replica::open(Replica::builder("ann", MemoryBucket::new())).expect("it opens");
+    let mut watch = replica.watch("a");
+    let _w = replica.g_counter("a").unwrap().add(1).unwrap();
+    assert_eq!(replica.next(&mut watch).unwrap(), changed("a", Value::GCounter(1), Origin::Here));
+    replica.close().expect("it closes");
+    assert_eq!(replica.next(&mut watch).unwrap(), None);
 }
 
 #[test]

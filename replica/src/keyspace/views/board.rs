@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::{
     super::Keyspace,
-    View, Views,
+    Viewer, Views,
     ranking::{Entry, Ranking},
 };
 use crate::key::ObjectKey;
@@ -122,7 +122,7 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        let own = |view: &View| matches!(view, View::Board(held, _) if Arc::ptr_eq(held, &self.standings));
+        let own = |view: &Viewer| matches!(view, Viewer::Board(held, _) if Arc::ptr_eq(held, &self.standings));
         self.views.remove(&self.prefix, own);
     }
 }

@@ -40,19 +40,19 @@ pub(super) struct Views {
 
 #[derive(Debug, Default)]
 struct Held {
-    by_prefix: BTreeMap<Box<[u8]>, Vec<View>>,
+    by_prefix: BTreeMap<Box<[u8]>, Vec<Viewer>>,
     has_ended: bool,
 }
 
 #[derive(Clone, Debug)]
-enum View {
+enum Viewer {
     Board(Arc<Standings>, Weak<Board>),
     Watch(Arc<Queue>),
 }
 
 /// An object that is about to change, and somebody looks at it.
 pub(super) struct Watched {
-    views: Vec<View>,
+    views: Vec<Viewer>,
     before: Before,
 }
 
@@ -94,7 +94,7 @@ impl Views {
         let mut views = Vec::new();
         let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
         held.for_each_of(key.path_bytes(), |view| {
-            if is_counter || matches!(view, View::Watch(_)) {
+            if is_counter || matches!(view, Viewer::Watch(_)) {
                 views.push(view.clone());
             }
         });
@@ -113,11 +113,12 @@ impl Views {
     fn board(self: &Arc<Self>, prefix: &str) -> Arc<Board> {
         let mut held = self.write();
         let views = held.by_prefix.entry(prefix.as_bytes().into()).or_default();
-        let found = views.iter().find_map(|view| if let View::Board(_, board) = view { board.upgrade() } else { None });
+        let found =
+            views.iter().find_map(|view| if let Viewer::Board(_, board) = view { board.upgrade() } else { None });
         found.unwrap_or_else(|| {
             let standings = Arc::new(Standings::default());
             let board = Arc::new(Board::new(prefix, standings.clone(), self.clone()));
-            views.push(View::Board(standings, Arc::downgrade(&board)));
+            views.push(Viewer::Board(standings, Arc::downgrade(&board)));
             self.count.fetch_add(1, Ordering::Relaxed);
             board
         })
@@ -126,13 +127,13 @@ impl Views {
     fn watch(self: &Arc<Self>, prefix: &str) -> Watcher {
         let mut held = self.write();
         let queue = Arc::new(Queue::new(held.has_ended));
-        held.by_prefix.entry(prefix.as_bytes().into()).or_default().push(View::Watch(queue.clone()));
+        held.by_prefix.entry(prefix.as_bytes().into()).or_default().push(Viewer::Watch(queue.clone()));
         self.count.fetch_add(1, Ordering::Relaxed);
         Watcher::new(prefix, queue, self.clone())
     }
 
     /// Ends a view. What it held is dropped when the registry is not locked any more.
-    fn remove(&self, prefix: &str, is: impl Fn(&View) -> bool) {
+    fn remove(&self, prefix: &str, is: impl Fn(&Viewer) -> bool) {
         let mut held = self.write();
         let Some(views) = held.by_prefix.get_mut(prefix.as_bytes()) else { return };
         let removed = views.iter().position(is).map(|at| views.swap_remove(at));
@@ -152,7 +153,7 @@ impl Held {
     /// Every view whose prefix `path` begins with.
     ///
     /// Cost: a look-up for each prefix that matches, and for each near miss. Prefixes that do not match are not walked.
-    fn for_each_of(&self, path: &[u8], mut visit: impl FnMut(&View)) {
+    fn for_each_of(&self, path: &[u8], mut visit: impl FnMut(&Viewer)) {
         // A beginning of the path. Prefixes of the path that have not been found yet are not longer.
         let mut bound = path;
         while let Some((prefix, views)) =
@@ -201,8 +202,8 @@ impl Watched {
         let [before, after] = [before, after].map(|value| value.as_ref().and_then(score));
         for view in self.views {
             match view {
-                View::Board(standings, _) => standings.update(key, before, after),
-                View::Watch(queue) => woken.0.extend(queue.push(key, origin)),
+                Viewer::Board(standings, _) => standings.update(key, before, after),
+                Viewer::Watch(queue) => woken.0.extend(queue.push(key, origin)),
             }
         }
     }
@@ -222,7 +223,7 @@ impl Keyspace {
     pub fn end_watches(&self) {
         let mut held = self.views.write();
         held.has_ended = true;
-        let ends = |view: &View| if let View::Watch(queue) = view { queue.end() } else { None };
+        let ends = |view: &Viewer| if let Viewer::Watch(queue) = view { queue.end() } else { None };
         let woken = Woken(held.by_prefix.values().flatten().filter_map(ends).collect());
         drop(held);
         drop(woken);
@@ -241,7 +242,7 @@ mod tests {
             let few = |bytes: &[u8]| -> Box<[u8]> { bytes.iter().take(6).map(|byte| byte % 2).collect() };
             let mut held = Held::default();
             for prefix in &prefixes {
-                held.by_prefix.entry(few(prefix)).or_default().push(View::Watch(Arc::new(Queue::new(false))));
+                held.by_prefix.entry(few(prefix)).or_default().push(Viewer::Watch(Arc::new(Queue::new(false))));
             }
             let path = few(&path);
             let mut found = 0;

@@ -12,7 +12,7 @@ use std::{
 
 use crdt_core::{Object, Value};
 
-use super::{super::Keyspace, View, Views};
+use super::{super::Keyspace, Viewer, Views};
 use crate::{key::ObjectKey, name::ReplicaName};
 
 /// How many objects wait for a watcher at most. One more, and it lags.
@@ -157,7 +157,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let own = |view: &View| matches!(view, View::Watch(held) if Arc::ptr_eq(held, &self.queue));
+        let own = |view: &Viewer| matches!(view, Viewer::Watch(held) if Arc::ptr_eq(held, &self.queue));
         self.views.remove(&self.prefix, own);
     }
 }
