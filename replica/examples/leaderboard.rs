@@ -5,9 +5,9 @@
 //! Each region has a directory for its bucket. In production these are three regions of an object store, and nothing else
 //! changes.
 
-use std::{cmp::Reverse, error::Error, time::Duration};
+use std::{error::Error, time::Duration};
 
-use replica::{Replica, Settings, Token, Value};
+use replica::{Leaderboard, Replica, Settings, Token};
 use store_object::LocalBucket;
 
 const BOARD: &str = "board/daily/";
@@ -27,20 +27,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
         buckets.push((region, LocalBucket::open(home.path().join(region))?));
     }
     let mut replicas = Vec::new();
+    let mut boards = Vec::new();
     for (region, bucket) in &buckets {
         let mut builder = Replica::builder(region, bucket.clone()).settings(quick());
         for (peer, bucket) in buckets.iter().filter(|(peer, _)| peer != region) {
             builder = builder.peer(peer, bucket.clone());
         }
-        replicas.push(builder.open().await?);
+        let replica = builder.open().await?;
+        boards.push(replica.leaderboard(BOARD)?);
+        replicas.push(replica);
     }
 
     // Nobody is asked: each region counts at once, in memory.
-    for (replica, points) in replicas.iter().zip(POINTS) {
+    for ((replica, board), points) in replicas.iter().zip(&boards).zip(POINTS) {
         for (player, points) in points {
             replica.pn_counter(&format!("{BOARD}{player}"))?.add(*points)?;
         }
-        print("alone", replica);
+        print("alone", replica, board);
     }
 
     // What is flushed is in the bucket, and in the token. Whoever waits for the token has applied it.
@@ -49,11 +52,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         replica.flush().await?;
         everything.join(&replica.token());
     }
-    for replica in &replicas {
+    for (replica, board) in replicas.iter().zip(&boards) {
         replica.wait_for(&everything).await?;
-        print("together", replica);
+        print("together", replica, board);
     }
-    let tables: Vec<_> = replicas.iter().map(table).collect();
+    let tables: Vec<_> = boards.iter().map(table).collect();
     assert!(tables.iter().all(|table| *table == tables[0]), "the regions have converged");
 
     for replica in &replicas {
@@ -63,17 +66,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The players by their points, the first first.
-fn table(replica: &Replica) -> Vec<(i128, String)> {
-    let score = |value| if let Value::PnCounter(points) = value { points } else { 0 };
+fn table(board: &Leaderboard) -> Vec<(i128, String)> {
     let player = |path: &str| path.trim_start_matches(BOARD).to_owned();
-    let mut table: Vec<_> = replica.scan(BOARD).map(|(key, value)| (score(value), player(key.path()))).collect();
-    table.sort_by_key(|(points, _)| Reverse(*points));
-    table
+    board.top(10).iter().map(|ranked| (ranked.value, player(ranked.key.path()))).collect()
 }
 
-fn print(when: &str, replica: &Replica) {
+fn print(when: &str, replica: &Replica, board: &Leaderboard) {
     println!("{} {when}", replica.name());
-    for (place, (points, player)) in table(replica).iter().enumerate() {
+    for (place, (points, player)) in table(board).iter().enumerate() {
         println!("  {}. {player:<4}{points:>5}", place + 1);
     }
 }

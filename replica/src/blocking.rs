@@ -9,7 +9,9 @@ use tokio::runtime::{Handle, Runtime};
 use crate::{
     builder::Builder,
     error::{Error, ErrorKind},
+    keyspace::Event,
     token::Token,
+    views::Watch,
     written::Written,
 };
 
@@ -85,6 +87,15 @@ impl Replica {
     /// As there, and as [`open`](Self::open).
     pub fn wait_for(&self, token: &Token, patience: Duration) -> Result<bool, Error> {
         self.wait(self.replica.wait_for_within(token, patience))
+    }
+
+    /// Waits for the next event of a watch: [`Watch::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn next(&self, watch: &mut Watch) -> Result<Option<Event>, Error> {
+        self.wait(async { Ok(watch.next().await) })
     }
 
     /// Reads every peer's log to its end: [`catch_up`](crate::Replica::catch_up).

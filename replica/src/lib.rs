@@ -40,6 +40,7 @@
 //! | read and delete whatever is there | [`Replica::get`], [`scan`](Replica::scan), [`delete`](Replica::delete), [`delete_prefix`](Replica::delete_prefix) |
 //! | know that a change is safe | [`Written::durable`] |
 //! | read elsewhere what was seen here | [`Replica::token`], [`wait_for`](Replica::wait_for) |
+//! | rank counters, and hear of changes | [`Replica::leaderboard`], [`watch`](Replica::watch) |
 //! | see what was written concurrently | [`Replica::conflicts`] |
 //! | ingest something exactly once | [`Batch::mark`], [`Replica::mark`] |
 //! | know how it is doing | [`Replica::status`], and the events of the crate `tracing` |
@@ -71,6 +72,7 @@ mod settings;
 mod status;
 mod sync;
 mod token;
+mod views;
 mod written;
 
 pub use batch::{Batch, BatchError, InBatch};
@@ -78,7 +80,7 @@ pub use builder::Builder;
 pub use content::Content;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
-pub use keyspace::{Mark, MarkValue};
+pub use keyspace::{Event, Mark, MarkValue, Origin, Ranked, WATCH_KEYS_MAX};
 pub use replica::Replica;
 #[cfg(feature = "tokio")]
 pub use runtime::{SystemClock, SystemEntropy};
@@ -86,4 +88,5 @@ pub use scan::{Conflict, Conflicts, LiveWrite, Scan};
 pub use settings::Settings;
 pub use status::{LogStatus, RegionStatus, Status};
 pub use token::{InvalidToken, Token};
+pub use views::{Leaderboard, Watch};
 pub use written::Written;

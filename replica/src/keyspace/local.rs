@@ -11,6 +11,7 @@ use super::{
     Keyspace, Mark,
     frozen::payload,
     shard::{Locked, Owed, Presence, buffer_of},
+    views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
 
@@ -166,6 +167,10 @@ impl Keyspace {
             self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false), |_| ())?;
         }
         marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
+        // Nobody is woken before all locks are released.
+        let mut woken = Woken::default();
+        shards.iter_mut().for_each(|shard| woken.append(shard.woken()));
+        drop(shards);
         Ok(Changed { position: open.dot().position, was_idle })
     }
 
@@ -198,14 +203,15 @@ impl Keyspace {
             return Ok((false, read(None)));
         }
         let own = || Ok::<_, Infallible>(key.clone());
-        let Ok((done, presence)) = shard.change(hash, (key.path_bytes(), key.kind()), own, |object, owed| {
-            // What is counted again before it is taken costs nothing more.
-            let counts = matches!(change, Change::Increment(_) | Change::Count(_));
-            let is_new = !(counts && owed.is_counted(object, open));
-            let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
-            apply(object, owed, change, open)?;
-            Ok((was_idle, read(Some(object))))
-        });
+        let Ok((done, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, owed| {
+                // What is counted again before it is taken costs nothing more.
+                let counts = matches!(change, Change::Increment(_) | Change::Count(_));
+                let is_new = !(counts && owed.is_counted(object, open));
+                let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
+                apply(object, owed, change, open)?;
+                Ok((was_idle, read(Some(object))))
+            });
         self.keep_index(presence);
         done
     }
@@ -306,18 +312,21 @@ fn apply(
         }
         (Object::OrSet(set), Change::Add(element)) => {
             if let ObjectChanges::Set(changes) = owed.changes(open) {
-                set.add(element.clone(), open, changes);
+                let came = set.add(element.clone(), open, changes);
+                owed.elements_changed(came);
             }
         }
         (Object::OrSet(set), Change::Remove(element)) => {
             if let ObjectChanges::Set(changes) = owed.changes(open) {
-                set.remove(element, open, changes);
+                let went = set.remove(element, open, changes);
+                owed.elements_changed(went);
             }
         }
         (_, Change::Delete) => {
             if object.tallies().iter().any(|tally| tally.parts().replica == open.dot().replica) {
                 owed.count(object, open);
             }
+            owed.elements_changed(object.is_live());
             let _same_kind = object.delete(open, owed.changes(open));
         }
         _ => unreachable!("a handle asks only for what its kind can do"),

@@ -18,11 +18,12 @@ mod marks;
 mod shard;
 mod states;
 mod stripes;
+mod views;
 
 use std::{
     hash::BuildHasher,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -38,12 +39,14 @@ pub use frozen::{Frozen, Layout};
 pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
 pub use marks::{Mark, MarkValue};
 pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
+pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
 use self::{
     index::Index,
     marks::Marks,
     shard::{Locked, Map, Side},
     stripes::Touched,
+    views::Views,
 };
 use crate::key::{InvalidPath, ObjectKey};
 
@@ -56,6 +59,7 @@ pub struct Keyspace {
     source: DotSource,
     touched: Touched,
     marks: Marks,
+    views: Arc<Views>,
     /// Bytes of changes that no segment has taken yet, estimated from above, by the parity of their position.
     pending: [AtomicU64; 2],
 }
@@ -75,6 +79,7 @@ impl Keyspace {
             source,
             touched: Touched::default(),
             marks: Marks::default(),
+            views: Arc::default(),
             pending: Default::default(),
         }
     }
@@ -182,6 +187,6 @@ impl Keyspace {
     }
 
     fn lock(&self, shard: usize) -> Locked<'_> {
-        Locked::new(&self.map, &self.sides, &self.source, &self.touched, shard)
+        Locked::new(&self.map, &self.sides, &self.source, &self.touched, &self.views, shard)
     }
 }

@@ -13,7 +13,11 @@ use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
 
-use super::{frozen::Before, stripes::Touched};
+use super::{
+    frozen::Before,
+    stripes::Touched,
+    views::{Origin, Views, Woken},
+};
 use crate::key::ObjectKey;
 
 /// The objects, in shards that are locked one by one.
@@ -53,6 +57,9 @@ pub(super) struct Locked<'a> {
     hasher: &'a FixedState,
     source: &'a DotSource,
     touched: &'a Touched,
+    views: &'a Views,
+    /// Behind the locks, so that they are released first.
+    woken: Woken,
 }
 
 pub(super) fn buffer_of(position: Position) -> usize {
@@ -65,11 +72,12 @@ impl<'a> Locked<'a> {
         sides: &'a [Mutex<Side>],
         source: &'a DotSource,
         touched: &'a Touched,
+        views: &'a Views,
         shard: usize,
     ) -> Self {
         let table = map.shards()[shard].write();
         let side = sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        Self { table, side, hasher: map.hasher(), source, touched }
+        Self { table, side, hasher: map.hasher(), source, touched, views, woken: Woken::default() }
     }
 
     /// The dot under which a change in this shard is made now. A cut cannot pass while the shard is locked.
@@ -104,9 +112,10 @@ impl<'a> Locked<'a> {
         hash: u64,
         (path, kind): (&[u8], Kind),
         own: impl FnOnce() -> Result<ObjectKey, E>,
+        origin: &Origin,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
     ) -> Result<(R, Presence), E> {
-        let Self { table, side, hasher, touched, .. } = self;
+        let Self { table, side, hasher, touched, views, woken, .. } = self;
         touched.add(path);
         let mut is_new = false;
         let (key, object) = match table.get_mut(hash, |(held, _)| held.is(path, kind)) {
@@ -121,7 +130,14 @@ impl<'a> Locked<'a> {
         if let Some(before) = &mut side.before {
             before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
         }
-        let result = change(object, &mut Owed { buffers: &mut side.buffers, hash, key });
+        let watched = views.watched(key, object);
+        let (is_watched, mut elements_changed) = (watched.is_some(), false);
+        let mut owed =
+            Owed { buffers: &mut side.buffers, hash, key, is_watched, elements_changed: &mut elements_changed };
+        let result = change(object, &mut owed);
+        if let Some(watched) = watched {
+            watched.tell(key, object, origin, elements_changed, woken);
+        }
         let presence = match (is_new, object.is_empty()) {
             (true, false) => Presence::Came(key.clone()),
             (was_new, true) => {
@@ -131,6 +147,11 @@ impl<'a> Locked<'a> {
             (false, false) => Presence::Same,
         };
         Ok((result, presence))
+    }
+
+    /// Those who are to be woken when the shard is not locked any more.
+    pub(super) const fn woken(&mut self) -> &mut Woken {
+        &mut self.woken
     }
 
     /// From here on, objects that change leave what they were.
@@ -172,12 +193,25 @@ pub(super) struct Owed<'a> {
     buffers: &'a mut [Buffer; 2],
     hash: u64,
     key: &'a ObjectKey,
+    is_watched: bool,
+    elements_changed: &'a mut bool,
 }
 
 impl<'a> Owed<'a> {
     /// The key of the object.
     pub(super) const fn key(&self) -> &'a ObjectKey {
         self.key
+    }
+
+    /// True when somebody looks at the object.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Notes that an element has come to the set or gone from it. To compare the whole set would cost too much, so whoever
+    /// changes one says so.
+    pub(super) const fn elements_changed(&mut self, changed: bool) {
+        *self.elements_changed |= changed;
     }
 
     /// The changes of this object under the open position.

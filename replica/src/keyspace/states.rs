@@ -6,7 +6,7 @@ use core::convert::Infallible;
 use crdt_core::{Bytes, Kind, Object, Seen, Tally};
 use foldhash::fast::FixedState;
 
-use super::{Applied, Keyspace, View};
+use super::{Applied, Keyspace, Origin, View};
 use crate::key::{InvalidPath, ObjectKey};
 
 impl Keyspace {
@@ -25,7 +25,10 @@ impl Keyspace {
         let hash = self.hash(path.as_bytes());
         let mut shard = self.lock(self.shard(hash));
         let own = || ObjectKey::new(path, kind);
-        let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, |object, _| load(object))?;
+        let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, &Origin::Snapshot, |object, owed| {
+            load(object);
+            owed.elements_changed(true);
+        })?;
         self.keep_index(presence);
         Ok(())
     }
@@ -45,12 +48,15 @@ impl Keyspace {
         let mut shard = self.lock(self.shard(hash));
         let ours = View { frontier: &applied.frontier, early: &applied.early, key };
         let own = || Ok::<_, Infallible>(key.clone());
-        let Ok((dead, presence)) = shard.change(hash, (key.path_bytes(), key.kind()), own, |object, _| {
-            let nothing = self.object(key.kind());
-            let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
-            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
-        });
+        let Ok((dead, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
+                let nothing = self.object(key.kind());
+                let before = owed.is_watched().then(|| object.value());
+                let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
+                debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+                owed.elements_changed(before.is_some_and(|before| before != object.value()));
+                object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
+            });
         self.keep_index(presence);
         dead
     }
@@ -73,7 +79,8 @@ impl Keyspace {
             return;
         }
         let own = || Ok::<_, Infallible>(key.clone());
-        let Ok((_, presence)) = shard.change(hash, (key.path_bytes(), key.kind()), own, |object, _| object.purge(dead));
+        let Ok((_, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, _| object.purge(dead));
         self.keep_index(presence);
     }
 }

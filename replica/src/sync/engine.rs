@@ -275,5 +275,6 @@ impl Engine {
         let ended = (kind, message.into());
         self.applied.end(ended.clone());
         self.durable.end(ended);
+        self.keyspace.end_watches();
     }
 }

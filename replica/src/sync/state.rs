@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use blake3::Hash;
 use crdt_core::{Dot, Frontier, Object, Position, ReplicaId, Tally};
+use foldhash::fast::FixedState;
 
 use super::{
     graves::Graves,
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     key::ObjectKey,
-    keyspace::{Ahead, Applied, Cut, Keyspace, View},
+    keyspace::{Ahead, Applied, Cut, Keyspace, Origin, View},
     log::{Evicted, Eviction, FoundSeal, LogHeader, Row, RowBody, Seal, SealedEpoch, Segment},
     name::{ReplicaName, Roster},
 };
@@ -116,10 +117,11 @@ impl State {
         }
         self.check_chain(segment.header())?;
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
+        let origin = Origin::Replica(segment.header().replica.clone());
         let mut dead = Vec::new();
         let mut rows = segment.rows();
         while let Some(row) = rows.next() {
-            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), |object, seen, ahead| {
+            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), &origin, |object, seen, ahead| {
                 merge_row(row, segment.dot(), object, seen, ahead, |tally| dead.push((seen.key.clone(), tally)));
             });
             merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
@@ -276,21 +278,21 @@ pub(crate) fn own_history_lost(own: &ReplicaName, reader: &ReplicaName, read: Po
 
 /// Merges one row of a segment into its object, notes what it removes ahead of time, and tells which of its tallies are
 /// dead then.
-fn merge_row<S>(
+fn merge_row(
     row: Row<'_, '_>,
     own: Dot,
-    object: &mut Object<S>,
+    object: &mut Object<FixedState>,
     seen: &View<'_>,
     ahead: &mut Ahead<'_>,
     mut dead: impl FnMut(Tally),
-) where
-    S: core::hash::BuildHasher + Clone,
-{
+) {
     match (object, row.body) {
         (Object::OrSet(set), RowBody::Set(mut edits)) => {
             while let Some(edit) = edits.next() {
                 let added = if edit.added { &[own][..] } else { &[] };
-                set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
+                ahead.merge_element(set, edit.element, |set| {
+                    set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
+                });
                 ahead.note(edit.removed, Some(edit.element));
             }
         }
