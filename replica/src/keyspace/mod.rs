@@ -9,6 +9,7 @@
 //! without an await inside.
 
 mod apply;
+mod batch;
 mod cut;
 mod early;
 mod index;
@@ -28,6 +29,7 @@ use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 pub use apply::{Ahead, Applied};
+pub use batch::Batch;
 pub use cut::Cut;
 pub use early::{Early, Removed, View};
 pub use local::{Change, Changed, Refusal};

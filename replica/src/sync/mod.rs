@@ -5,6 +5,7 @@ mod engine;
 mod flush;
 mod open;
 mod pull;
+mod rows;
 mod signal;
 mod state;
 mod store;

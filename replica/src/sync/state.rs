@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use blake3::Hash;
-use crdt_core::{Dot, Frontier, Object, Position, ReplicaId};
+use crdt_core::{Frontier, Position, ReplicaId};
 
 use crate::{
     error::{Error, ErrorKind},
-    keyspace::{Ahead, Applied, Keyspace, View},
-    log::{FoundSeal, LogHeader, LogObject, Row, RowBody, SealedEpoch, Segment},
+    keyspace::{Applied, Keyspace},
+    log::{FoundSeal, LogHeader, LogObject, SealedEpoch, Segment},
     name::{ReplicaName, Roster},
 };
 
@@ -83,13 +83,8 @@ impl State {
         }
         self.check_chain(segment.header())?;
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
-        let mut rows = segment.rows();
-        while let Some(row) = rows.next() {
-            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), |object, seen, ahead| {
-                merge_row(row, segment.dot(), object, seen, ahead);
-            });
-            merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
-        }
+        let merged = super::rows::merge(keyspace, &mut self.applied, segment);
+        merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
         self.passed(segment.header(), segment.hash(), !segment.is_empty());
         Ok(())
     }
@@ -141,29 +136,6 @@ impl State {
         log.ack.join(&header.ack);
         if changes {
             log.last_change = Some(dot.position);
-        }
-    }
-}
-
-/// Merges one row of a segment into its object, and notes what it removes ahead of time.
-fn merge_row<S>(row: Row<'_, '_>, own: Dot, object: &mut Object<S>, seen: &View<'_>, ahead: &mut Ahead<'_>)
-where
-    S: core::hash::BuildHasher + Clone,
-{
-    match (object, row.body) {
-        (Object::OrSet(set), RowBody::Set(mut edits)) => {
-            while let Some(edit) = edits.next() {
-                let added = if edit.added { &[own][..] } else { &[] };
-                set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
-                ahead.note(edit.removed, Some(edit.element));
-            }
-        }
-        (object, body) => {
-            if let RowBody::Register { removed, .. } = &body {
-                ahead.note(removed, None);
-            }
-            let same_kind = Row { path: row.path, kind: row.kind, body }.apply(object, seen);
-            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
         }
     }
 }
