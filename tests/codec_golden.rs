@@ -11,10 +11,10 @@ use crdt_core::{
 };
 use replica::{
     key::ObjectKey,
+    keyspace::{Mark, MarkValue},
     log::{
-        Early, Evicted, Eviction, Keys, LogHeader, LogObject, LogState, MacKey, Manifest, Mark, MarkValue, PartBody,
-        PartRef, Seal, SealedEpoch, decode, decode_manifest, decode_part, encode_manifest, encode_part, encode_seal,
-        encode_segment,
+        Early, Evicted, Eviction, Keys, LogHeader, LogObject, LogState, MacKey, Manifest, PartBody, PartRef, Seal,
+        SealedEpoch, decode, decode_manifest, decode_part, encode_manifest, encode_part, encode_seal, encode_segment,
     },
 };
 use tests::codec::{name_of, object, roster, said_by_changes, said_by_row};

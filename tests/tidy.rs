@@ -153,18 +153,23 @@ fn ci_runs_the_commands_of_the_readme() {
     );
 }
 
-/// The example of the README is the one that `lib.rs` begins with, where it is run.
+/// The examples of the README are those that each `lib.rs` begins with, where they are run.
 #[test]
-fn the_example_of_the_readme_is_tested() {
+fn the_examples_of_the_readme_are_tested() {
     let readme = read("README.md");
-    let shown = readme.split("```rust\n").nth(1).and_then(|block| block.split("```").next()).unwrap_or_default();
-    let body = shown.lines().skip_while(|line| !line.starts_with("fn main")).skip(1);
-    let shown: Vec<_> = body.map_while(|line| line.strip_prefix("    ")).filter(|line| *line != "Ok(())").collect();
-    let lib = read("crdt-core/src/lib.rs");
-    let tested = lib.lines().skip_while(|line| *line != "//! ```").skip(1).take_while(|line| *line != "//! ```");
-    let tested = tested.filter_map(|line| line.strip_prefix("//! "));
-    let tested: Vec<_> = tested.filter(|line| !line.starts_with("use ") && !line.starts_with("# ")).collect();
-    assert_eq!(shown, tested, "README.md and crdt-core/src/lib.rs show different examples");
+    let blocks: Vec<_> = readme.split("```rust\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let libs = ["crdt-core/src/lib.rs", "replica/src/lib.rs"];
+    assert_eq!(blocks.len(), libs.len(), "each example of README.md is that of one library");
+    for (shown, path) in blocks.into_iter().zip(libs) {
+        let is_main = |line: &str| line.starts_with("fn main") || line.starts_with("async fn main");
+        let body = shown.lines().skip_while(|line| !is_main(line)).skip(1).take_while(|line| *line != "}");
+        let shown: Vec<_> = body.map(str::trim_start).filter(|line| !["", "Ok(())"].contains(line)).collect();
+        let lib = read(path);
+        let tested = lib.lines().skip_while(|line| *line != "//! ```").skip(1).take_while(|line| *line != "//! ```");
+        let tested = tested.filter_map(|line| line.strip_prefix("//! ")).map(str::trim_start);
+        let tested: Vec<_> = tested.filter(|line| !line.starts_with("use ") && !line.starts_with("# ")).collect();
+        assert_eq!(shown, tested, "README.md and {path} show different examples");
+    }
 }
 
 /// A decision that is not in the list is not found.

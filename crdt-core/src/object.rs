@@ -121,6 +121,7 @@ impl<S: BuildHasher + Clone> Object<S> {
     }
 
     /// Which kind it is.
+    #[must_use]
     pub const fn kind(&self) -> Kind {
         match self {
             Self::GCounter(_) => Kind::GCounter,
@@ -132,6 +133,7 @@ impl<S: BuildHasher + Clone> Object<S> {
     }
 
     /// True when there is something to read: it was written and not deleted since. A counter at zero is live.
+    #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
             Self::GCounter(counter) => counter.is_live(),
@@ -143,6 +145,7 @@ impl<S: BuildHasher + Clone> Object<S> {
     }
 
     /// True when nothing is left, not even a dead tally: the object can be dropped from the keyspace.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
             Self::GCounter(_) | Self::PnCounter(_) => self.tallies().is_empty(),
@@ -151,6 +154,7 @@ impl<S: BuildHasher + Clone> Object<S> {
     }
 
     /// What a reader sees.
+    #[must_use]
     pub fn value(&self) -> Value {
         match self {
             Self::GCounter(counter) => Value::GCounter(counter.value()),
@@ -162,6 +166,7 @@ impl<S: BuildHasher + Clone> Object<S> {
     }
 
     /// The tallies of a counter, none of anything else.
+    #[must_use]
     pub fn tallies(&self) -> &[Tally] {
         match self {
             Self::GCounter(counter) => counter.tallies(),

@@ -93,13 +93,18 @@ impl<T, S> OrSet<T, S> {
         self.sorted().into_iter().map(|(element, _)| element).collect()
     }
 
+    /// The elements with their live dots, in no order that may be relied on: for sums and searches.
+    pub fn unordered(&self) -> impl Iterator<Item = (&T, &[Dot])> {
+        self.table.iter().map(|(element, dots)| (element, dots.as_slice()))
+    }
+
     /// The elements with their live dots, in ascending order.
     #[must_use]
     pub fn sorted(&self) -> Vec<(&T, &[Dot])>
     where
         T: Ord,
     {
-        let mut all: Vec<_> = self.table.iter().map(|(element, dots)| (element, dots.as_slice())).collect();
+        let mut all: Vec<_> = self.unordered().collect();
         all.sort_unstable_by_key(|(element, _)| *element);
         all
     }

@@ -1,15 +1,18 @@
 //! Handles: one object of one kind, at a path.
 //! Layer 5.
 
-use core::fmt;
+use core::{fmt, marker::PhantomData};
 
 use crdt_core::{Bytes, Kind, Object};
+use foldhash::fast::FixedState;
 
 use crate::{
+    content::Content,
     error::{Error, ErrorKind},
     key::{ELEMENT_BYTES_MAX, ObjectKey, VALUE_BYTES_MAX},
     keyspace::Change,
-    replica::{Replica, Written},
+    replica::Replica,
+    written::Written,
 };
 
 /// What every handle has: its replica and its key.
@@ -20,169 +23,274 @@ struct Handle {
 }
 
 impl Handle {
-    fn change(&self, change: Change) -> Result<Written, Error> {
-        self.replica.write(&[(self.key.clone(), change)])
+    fn change(&self, change: &Change) -> Result<Written, Error> {
+        self.replica.change(&self.key, change, |_| ())
     }
 
-    fn read<R>(&self, read: impl FnOnce(&Object) -> R) -> Option<R> {
-        self.replica.engine().keyspace.read(self.key.path(), self.key.kind(), read)
+    /// Changes, and reads what it came to before anybody else can change it.
+    fn count<R: Default>(&self, change: &Change, read: impl Fn(&Object<FixedState>) -> R) -> Result<Written<R>, Error> {
+        self.replica.change(&self.key, change, |object| object.map_or_else(R::default, &read))
+    }
+
+    fn read<R: Default>(&self, read: impl FnOnce(&Object<FixedState>) -> R) -> R {
+        self.replica.engine().keyspace.read(self.key.path(), self.key.kind(), read).unwrap_or_default()
     }
 }
 
 macro_rules! handle {
-    ($name:ident, $kind:ident, $what:literal) => {
-        #[doc = $what]
+    ($name:ident $(<$of:ident>)?, $($doc:literal),*) => {
+        $(#[doc = $doc])*
         ///
-        /// Cheap to clone. It refers to what is at its path now, whatever was there when it was made.
-        #[derive(Clone)]
-        pub struct $name(Handle);
+        /// It refers to what is at its path now, whatever was there when it was made, and making it makes no object. Cheap to
+        /// clone, and used from any thread. No call waits for I/O.
+        pub struct $name $(<$of: ?Sized = str>)? {
+            handle: Handle,
+            of: PhantomData<fn($(&$of)?)>,
+        }
 
-        impl $name {
+        impl $(<$of: ?Sized>)? $name $(<$of>)? {
             pub(crate) fn new(replica: Replica, key: ObjectKey) -> Self {
-                debug_assert_eq!(key.kind(), Kind::$kind);
-                Self(Handle { replica, key })
+                debug_assert_eq!(key.kind(), Kind::$name);
+                Self { handle: Handle { replica, key }, of: PhantomData }
             }
 
             /// The key of the object.
             #[must_use]
             pub const fn key(&self) -> &ObjectKey {
-                &self.0.key
+                &self.handle.key
             }
 
-            /// Deletes what is there, as far as this replica has seen.
+            /// Deletes what is there, as far as this replica has seen it: what is changed concurrently elsewhere stays. Deleting
+            /// nothing changes nothing.
             ///
             /// # Errors
             ///
-            /// Those that stop every write: [`ErrorKind::Backpressure`], [`ErrorKind::Fenced`], [`ErrorKind::Closed`].
+            /// What stops every write: [`ErrorKind::Backpressure`], [`ErrorKind::Fenced`], [`ErrorKind::Closed`].
             pub fn delete(&self) -> Result<Written, Error> {
-                self.0.change(Change::Delete)
+                self.handle.change(&Change::Delete)
             }
         }
 
-        impl fmt::Debug for $name {
+        impl $(<$of: ?Sized>)? Clone for $name $(<$of>)? {
+            fn clone(&self) -> Self {
+                Self { handle: self.handle.clone(), of: PhantomData }
+            }
+        }
+
+        impl $(<$of: ?Sized>)? fmt::Debug for $name $(<$of>)? {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($name)).field(&self.0.key).finish()
+                f.debug_tuple(stringify!($name)).field(self.key()).finish()
             }
         }
     };
 }
 
-handle!(GCounter, GCounter, "A grow-only counter at a path.");
-handle!(PnCounter, PnCounter, "A counter at a path.");
-handle!(LwwRegister, LwwRegister, "A last-writer-wins register at a path.");
-handle!(MvRegister, MvRegister, "A multi-value register at a path.");
-handle!(OrSet, OrSet, "A set at a path.");
+handle!(
+    GCounter,
+    "A grow-only counter at a path: every increment of every replica counts.",
+    "",
+    "```",
+    "# let replica = replica::blocking::Replica::open(replica::Replica::builder(\"eu\", store_object::MemoryBucket::new()))?;",
+    "let views = replica.g_counter(\"posts/42/views\")?;",
+    "assert_eq!(views.add(3)?.value(), 3);",
+    "# Ok::<(), replica::Error>(())",
+    "```"
+);
+handle!(
+    PnCounter,
+    "A counter at a path, up and down: every increment and decrement of every replica counts.",
+    "",
+    "```",
+    "# let replica = replica::blocking::Replica::open(replica::Replica::builder(\"eu\", store_object::MemoryBucket::new()))?;",
+    "let likes = replica.pn_counter(\"posts/42/likes\")?;",
+    "likes.add(3)?;",
+    "assert_eq!(likes.add(-1)?.value(), 2);",
+    "# Ok::<(), replica::Error>(())",
+    "```"
+);
+handle!(
+    LwwRegister<T>,
+    "A last-writer-wins register at a path, of any [`Content`].",
+    "",
+    "A write supersedes what it has seen. Of concurrent writes the latest is read, by the hybrid clocks of the writers; the",
+    "others can be seen, with [`Replica::conflicts`], until the next write.",
+    "",
+    "```",
+    "# let replica = replica::blocking::Replica::open(replica::Replica::builder(\"eu\", store_object::MemoryBucket::new()))?;",
+    "let name = replica.lww_register(\"users/ada/name\")?;",
+    "name.set(\"Ada\")?;",
+    "assert_eq!(name.value()?.as_deref(), Some(\"Ada\"));",
+    "",
+    "let limit = replica.lww_register::<u64>(\"settings/limit\")?;",
+    "limit.set(&250)?;",
+    "assert_eq!(limit.value()?, Some(250));",
+    "# Ok::<(), replica::Error>(())",
+    "```"
+);
+handle!(
+    MvRegister<T>,
+    "A multi-value register at a path, of any [`Content`].",
+    "",
+    "A write supersedes what it has seen. Concurrent writes are all read, until the next write.",
+    "",
+    "```",
+    "# let replica = replica::blocking::Replica::open(replica::Replica::builder(\"eu\", store_object::MemoryBucket::new()))?;",
+    "let title = replica.mv_register(\"docs/7/title\")?;",
+    "title.set(\"Draft\")?;",
+    "assert_eq!(title.values()?, [\"Draft\"]);",
+    "# Ok::<(), replica::Error>(())",
+    "```"
+);
+handle!(
+    OrSet<T>,
+    "A set at a path, of any [`Content`]. An add wins over a concurrent remove.",
+    "",
+    "```",
+    "# let replica = replica::blocking::Replica::open(replica::Replica::builder(\"eu\", store_object::MemoryBucket::new()))?;",
+    "let cart = replica.or_set(\"carts/ada\")?;",
+    "cart.add(\"lamp\")?;",
+    "cart.add(\"mug\")?;",
+    "cart.remove(\"mug\")?;",
+    "assert_eq!(cart.elements()?, [\"lamp\"]);",
+    "",
+    "let lucky = replica.or_set::<(u8, u8)>(\"games/7/lucky\")?;",
+    "lucky.add(&(3, 4))?;",
+    "assert!(lucky.contains(&(3, 4)));",
+    "# Ok::<(), replica::Error>(())",
+    "```"
+);
 
 impl GCounter {
-    /// Counts `amount`.
+    /// Counts `amount`, and gives the new value: in this replica, with all that it has seen of the others.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KindMismatch`], [`ErrorKind::Invalid`] past the range of a u64, and what stops every write.
-    pub fn add(&self, amount: u64) -> Result<Written, Error> {
-        self.0.change(Change::Increment(amount))
+    /// [`ErrorKind::KindMismatch`]; [`ErrorKind::Invalid`] when this replica would have counted 2^64 or more here; and what
+    /// stops every write: [`ErrorKind::Backpressure`], [`ErrorKind::Fenced`], [`ErrorKind::Closed`]. Nothing is changed.
+    ///
+    /// # Cost
+    ///
+    /// One lock, and time in the number of replicas that counted here.
+    pub fn add(&self, amount: u64) -> Result<Written<u128>, Error> {
+        self.handle.count(&Change::Increment(amount), g_value)
     }
 
     /// The sum of all that was counted and not deleted.
     #[must_use]
     pub fn value(&self) -> u128 {
-        let value = self.0.read(|object| if let Object::GCounter(counter) = object { counter.value() } else { 0 });
-        value.unwrap_or(0)
+        self.handle.read(g_value)
     }
 }
 
 impl PnCounter {
-    /// Counts `amount`, up or down.
+    /// Counts `amount`, up or down, and gives the new value: in this replica, with all that it has seen of the others.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KindMismatch`], [`ErrorKind::Invalid`] past the range of a u64 of increments or decrements, and what
-    /// stops every write.
-    pub fn add(&self, amount: i64) -> Result<Written, Error> {
-        self.0.change(Change::Count(amount))
+    /// [`ErrorKind::KindMismatch`]; [`ErrorKind::Invalid`] when this replica would have counted 2^64 or more here, up or
+    /// down; and what stops every write, as for [`GCounter::add`]. Nothing is changed.
+    ///
+    /// # Cost
+    ///
+    /// One lock, and time in the number of replicas that counted here.
+    pub fn add(&self, amount: i64) -> Result<Written<i128>, Error> {
+        self.handle.count(&Change::Count(amount), pn_value)
     }
 
     /// The sum of all that was counted and not deleted.
     #[must_use]
     pub fn value(&self) -> i128 {
-        let value = self.0.read(|object| if let Object::PnCounter(counter) = object { counter.value() } else { 0 });
-        value.unwrap_or(0)
+        self.handle.read(pn_value)
     }
 }
 
-impl LwwRegister {
-    /// Writes `value`, at most 1 MiB.
+fn g_value(object: &Object<FixedState>) -> u128 {
+    if let Object::GCounter(counter) = object { counter.value() } else { 0 }
+}
+
+fn pn_value(object: &Object<FixedState>) -> i128 {
+    if let Object::PnCounter(counter) = object { counter.value() } else { 0 }
+}
+
+impl<T: Content + ?Sized> LwwRegister<T> {
+    /// Writes `content`, at most 1 MiB encoded.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] beyond the limit, [`ErrorKind::KindMismatch`], [`ErrorKind::ClockSkew`], and what stops every
-    /// write.
-    pub fn set(&self, value: impl Into<Bytes>) -> Result<Written, Error> {
-        set(&self.0, value.into())
+    /// [`ErrorKind::Invalid`] beyond the limit and for what cannot be encoded; [`ErrorKind::KindMismatch`];
+    /// [`ErrorKind::ClockSkew`]; and what stops every write, as for [`GCounter::add`]. Nothing is changed.
+    pub fn set(&self, content: &T) -> Result<Written, Error> {
+        set(&self.handle, content)
     }
 
-    /// The live write of the greatest timestamp.
-    #[must_use]
-    pub fn value(&self) -> Option<Bytes> {
-        let value = |object: &Object| match object {
+    /// The latest write, if there is one that was not deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when what was written is not a `T`.
+    pub fn value(&self) -> Result<Option<T::Owned>, Error> {
+        let value = self.handle.read(|object| match object {
             Object::LwwRegister(register) => register.value().cloned(),
             _ => None,
-        };
-        self.0.read(value).flatten()
+        });
+        value.map(|bytes| T::decode(&bytes)).transpose()
     }
 }
 
-impl MvRegister {
-    /// Writes `value`, at most 1 MiB.
+impl<T: Content + ?Sized> MvRegister<T> {
+    /// Writes `content`, at most 1 MiB encoded.
     ///
     /// # Errors
     ///
     /// As [`LwwRegister::set`].
-    pub fn set(&self, value: impl Into<Bytes>) -> Result<Written, Error> {
-        set(&self.0, value.into())
+    pub fn set(&self, content: &T) -> Result<Written, Error> {
+        set(&self.handle, content)
     }
 
-    /// Every live write: several, if they were concurrent.
-    #[must_use]
-    pub fn values(&self) -> Vec<Bytes> {
-        let values = |object: &Object| match object {
-            Object::MvRegister(register) => register.values().cloned().collect(),
-            _ => Vec::new(),
-        };
-        self.0.read(values).unwrap_or_default()
-    }
-}
-
-impl OrSet {
-    /// Puts `element` into the set, at most 64 KiB.
+    /// Every live write, in an order that is the same in every replica: several, if they were concurrent.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] beyond the limit, [`ErrorKind::KindMismatch`], and what stops every write.
-    pub fn add(&self, element: impl Into<Bytes>) -> Result<Written, Error> {
-        self.0.change(Change::Add(limited(element.into(), ELEMENT_BYTES_MAX, "an element has at most 64 KiB")?))
+    /// [`ErrorKind::Invalid`] when one of them is not a `T`.
+    pub fn values(&self) -> Result<Vec<T::Owned>, Error> {
+        let values: Vec<Bytes> = self.handle.read(|object| match object {
+            Object::MvRegister(register) => register.values().cloned().collect(),
+            _ => Vec::new(),
+        });
+        values.iter().map(|bytes| T::decode(bytes)).collect()
+    }
+}
+
+impl<T: Content + ?Sized> OrSet<T> {
+    /// Puts `content` into the set, at most 64 KiB encoded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] beyond the limit and for what cannot be encoded; [`ErrorKind::KindMismatch`]; and what stops
+    /// every write, as for [`GCounter::add`]. Nothing is changed.
+    pub fn add(&self, content: &T) -> Result<Written, Error> {
+        self.handle.change(&Change::Add(element(content)?))
     }
 
-    /// Takes `element` out of the set, as far as this replica has seen it added.
+    /// Takes `content` out of the set, as far as this replica has seen it added. Removing what is not there changes nothing.
     ///
     /// # Errors
     ///
     /// As [`add`](Self::add).
-    pub fn remove(&self, element: impl Into<Bytes>) -> Result<Written, Error> {
-        self.0.change(Change::Remove(limited(element.into(), ELEMENT_BYTES_MAX, "an element has at most 64 KiB")?))
+    pub fn remove(&self, content: &T) -> Result<Written, Error> {
+        self.handle.change(&Change::Remove(element(content)?))
     }
 
-    /// True when `element` is in the set.
-    #[must_use]
-    pub fn contains(&self, element: &[u8]) -> bool {
-        let contains = |object: &Object| matches!(object, Object::OrSet(set) if set.contains(element));
-        self.0.read(contains).unwrap_or(false)
+    /// True when `content` is in the set. What cannot be an element is in none.
+    pub fn contains(&self, content: &T) -> bool {
+        let Ok(bytes) = content.encode() else { return false };
+        self.handle.read(|object| matches!(object, Object::OrSet(set) if set.contains(&*bytes)))
     }
 
     /// How many elements there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.read(|object| if let Object::OrSet(set) = object { set.len() } else { 0 }).unwrap_or(0)
+        self.handle.read(|object| if let Object::OrSet(set) = object { set.len() } else { 0 })
     }
 
     /// True when there is no element.
@@ -191,26 +299,94 @@ impl OrSet {
         self.len() == 0
     }
 
-    /// The elements in ascending order. Cost: a copy of every reference, and sorting them.
+    /// The elements, in ascending order of their bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when one of them is not a `T`.
+    ///
+    /// # Cost
+    ///
+    /// As [`iter`](Self::iter), and all elements decoded at once.
+    pub fn elements(&self) -> Result<Vec<T::Owned>, Error> {
+        self.iter().collect()
+    }
+
+    /// The elements as they are now, in ascending order of their bytes; what changes meanwhile does not show. Each is decoded
+    /// when it is reached.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for each that is not a `T`; the others go on.
+    ///
+    /// # Cost
+    ///
+    /// One reference for each element, copied under the lock, and O(n log n) to sort them.
     #[must_use]
-    pub fn elements(&self) -> Vec<Bytes> {
-        let elements = |object: &Object| match object {
+    pub fn iter(&self) -> Elements<T> {
+        let elements: Vec<Bytes> = self.handle.read(|object| match object {
             Object::OrSet(set) => set.elements().into_iter().cloned().collect(),
             _ => Vec::new(),
-        };
-        self.0.read(elements).unwrap_or_default()
+        });
+        Elements { elements: elements.into_iter(), of: PhantomData }
     }
 }
 
-fn set(handle: &Handle, value: Bytes) -> Result<Written, Error> {
-    let value = limited(value, VALUE_BYTES_MAX, "a value has at most 1 MiB")?;
-    let time = handle.replica.engine().tick()?;
-    handle.change(Change::Write(value, time))
+impl<T: Content + ?Sized> IntoIterator for &OrSet<T> {
+    type Item = Result<T::Owned, Error>;
+    type IntoIter = Elements<T>;
+
+    fn into_iter(self) -> Elements<T> {
+        self.iter()
+    }
 }
 
-fn limited(bytes: Bytes, limit: usize, says: &str) -> Result<Bytes, Error> {
+/// The elements of a set at one moment: [`OrSet::iter`].
+pub struct Elements<T: ?Sized> {
+    elements: std::vec::IntoIter<Bytes>,
+    of: PhantomData<fn(&T)>,
+}
+
+impl<T: Content + ?Sized> Iterator for Elements<T> {
+    type Item = Result<T::Owned, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.elements.next().map(|bytes| T::decode(&bytes))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.elements.size_hint()
+    }
+}
+
+impl<T: Content + ?Sized> ExactSizeIterator for Elements<T> {}
+
+impl<T: ?Sized> fmt::Debug for Elements<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elements").field("left", &self.elements.len()).finish()
+    }
+}
+
+fn set(handle: &Handle, content: &(impl Content + ?Sized)) -> Result<Written, Error> {
+    let value = value(content)?;
+    let time = handle.replica.engine().tick()?;
+    handle.change(&Change::Write(value, time))
+}
+
+/// The bytes of an element, within their limit.
+pub(crate) fn element(content: &(impl Content + ?Sized)) -> Result<Bytes, Error> {
+    limited(content, ELEMENT_BYTES_MAX, "an element has at most 64 KiB")
+}
+
+/// The bytes of a register's value, within their limit.
+pub(crate) fn value(content: &(impl Content + ?Sized)) -> Result<Bytes, Error> {
+    limited(content, VALUE_BYTES_MAX, "a value has at most 1 MiB")
+}
+
+fn limited(content: &(impl Content + ?Sized), limit: usize, says: &str) -> Result<Bytes, Error> {
+    let bytes = content.encode()?;
     if bytes.len() <= limit {
-        return Ok(bytes);
+        return Ok((*bytes).into());
     }
     Err(Error::new(ErrorKind::Invalid, format!("{says}: bytes={} limit={limit}", bytes.len())))
 }

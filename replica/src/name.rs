@@ -38,6 +38,11 @@ impl ReplicaName {
         Ok(Self(name.into()))
     }
 
+    /// The name of an observer, which nobody else goes by.
+    pub(crate) fn observer(number: u64) -> Self {
+        Self(format!("observer-{number:016x}").into())
+    }
+
     /// The id that dots carry. Cost: one hash of the name.
     #[must_use]
     pub fn id(&self) -> ReplicaId {

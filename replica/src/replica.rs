@@ -1,21 +1,26 @@
 //! A replica as its user holds it.
 //! Layer 5.
 
-use core::fmt;
-use std::{sync::Arc, time::Duration};
+use core::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+use std::sync::Arc;
 
-use crdt_core::{Frontier, Kind, Position, Value};
+use crdt_core::{Kind, Object, Position, Value};
+use foldhash::fast::FixedState;
 
 use crate::{
+    content::Content,
+    drive::drive,
     error::{Error, ErrorKind},
     handles::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter},
-    key::{BATCH_BYTES_MAX, ObjectKey},
+    key::{ObjectKey, check_path},
     keyspace::Change,
-    log::{Keys, MacKey},
     name::ReplicaName,
-    ports::{Bucket, Clock, Entropy},
-    settings::Settings,
-    sync::{self, Engine},
+    sync::Engine,
+    written::Written,
 };
 
 /// One replica of the keyspace: it reads and writes at once, alone if it must, and keeps in step through buckets.
@@ -27,247 +32,256 @@ use crate::{
 ///
 /// Replicas that have applied the same logs hold the same values. What a [`Written`] calls durable is in the bucket, and
 /// will be applied by every replica, once.
+///
+/// # Its end
+///
+/// [`close`](Self::close) flushes what waits, and stops. To drop the last clone and handle without that is a crash: what was
+/// not durable is lost, at most one flush interval of it as long as the bucket answers.
 #[derive(Clone)]
-pub struct Replica(Arc<Engine>);
+pub struct Replica(Arc<Shared>);
 
-/// What a replica is opened with.
-#[derive(Debug)]
-pub struct Builder {
-    name: String,
-    root: String,
-    bucket: Arc<dyn Bucket>,
-    peers: Vec<(String, Arc<dyn Bucket>)>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    settings: Settings,
-    mac: Option<MacKey>,
-}
-
-impl Builder {
-    /// Adds the bucket of another region, to read.
-    #[must_use]
-    pub fn peer(mut self, region: &str, bucket: Arc<dyn Bucket>) -> Self {
-        self.peers.push((region.to_owned(), bucket));
-        self
-    }
-
-    /// Keeps everything below this folder of each bucket. Empty unless told otherwise.
-    #[must_use]
-    pub fn root(mut self, root: &str) -> Self {
-        root.clone_into(&mut self.root);
-        self
-    }
-
-    /// Sets intervals and limits.
-    #[must_use]
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Believes only what was written with this key, and writes with it. Every replica needs the same.
-    #[must_use]
-    pub fn key(mut self, key: MacKey) -> Self {
-        self.mac = Some(key);
-        self
-    }
-
-    /// Takes the replica's log over and recovers what it had written.
-    ///
-    /// Whoever else has it open is fenced: nothing more that it writes counts. The future of [`Replica::run`] must be
-    /// polled from here on, or nothing is flushed and nothing arrives.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`] for a name or a root that is none, [`ErrorKind::Store`] when the bucket does not answer in
-    /// time, [`ErrorKind::Evicted`], [`ErrorKind::LostHistory`], [`ErrorKind::Corrupt`] and [`ErrorKind::Unsupported`] as
-    /// they say.
-    ///
-    /// # Cost
-    ///
-    /// One PUT, three LISTs, and a GET for each segment of the own log.
-    pub async fn open(self) -> Result<Replica, Error> {
-        let Self { name, root, bucket, peers, clock, entropy, settings, mac } = self;
-        let name = ReplicaName::new(&name)
-            .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={name:?}")))?;
-        let keys = Keys::new(&root).map_err(|error| Error::new(ErrorKind::Invalid, "not a root").caused_by(error))?;
-        let world = sync::World { clock, entropy };
-        sync::open(name, bucket, peers, keys, mac, world, settings).await.map(Replica)
-    }
+/// What all who hold a replica share, and its background does not.
+struct Shared {
+    engine: Arc<Engine>,
+    /// Set by the one who runs it.
+    is_run: AtomicBool,
+    #[cfg(feature = "tokio")]
+    _background: Option<crate::runtime::Background>,
 }
 
 impl Replica {
-    /// A replica of this name in the bucket of its own region, to be opened.
-    #[must_use]
-    pub fn builder(name: &str, bucket: Arc<dyn Bucket>, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Builder {
-        Builder {
-            name: name.to_owned(),
-            root: String::new(),
-            bucket,
-            peers: Vec::new(),
-            clock,
-            entropy,
-            settings: Settings::default(),
-            mac: None,
-        }
+    /// A replica that its host runs.
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self(Arc::new(Shared {
+            engine,
+            is_run: AtomicBool::new(false),
+            #[cfg(feature = "tokio")]
+            _background: None,
+        }))
     }
 
-    /// Everything that the replica does in the background, to be polled by the host until it ends: flushing its log,
-    /// reading those of its peers. It ends only with an error that stops the replica.
+    /// A replica that runs by itself.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn running(engine: Arc<Engine>, runtime: &tokio::runtime::Handle) -> Self {
+        let background = crate::runtime::Background::start(runtime, engine.clone());
+        Self(Arc::new(Shared { engine, is_run: AtomicBool::new(true), _background: Some(background) }))
+    }
+
+    /// Everything that the replica does in the background: flushing its log, reading those of its peers. It ends when the
+    /// replica is closed, or with the error that stops it.
     ///
-    /// Dropping it, at any time, is a crash: what was not durable is lost, and nothing else.
+    /// A replica of `Replica::builder` does it by itself, and this only waits for its end. For any other the host polls this,
+    /// once; who calls it again waits for the end too.
+    ///
+    /// Dropping it, at any time, is a crash: what was not durable is lost, and nothing else. The replica has to be opened
+    /// anew.
     pub async fn run(&self) -> Error {
-        self.0.run().await
+        if self.0.is_run.swap(true, Ordering::Relaxed) {
+            return self.engine().ended().await;
+        }
+        drive(self.0.engine.clone()).await
     }
 
-    /// The grow-only counter at `path`.
+    /// Flushes what waits, takes a snapshot, and stops: later writes fail with [`ErrorKind::Closed`], and the background ends.
+    /// What is here can still be read.
+    ///
+    /// Writes are refused from the beginning of the call. One that is made at the same moment on another thread may be
+    /// accepted and come too late; its [`Written::durable`] says so.
+    ///
+    /// The background does the work: one that nobody runs is never closed. As long as the bucket does not answer this does not
+    /// end; it may be dropped, and called again.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] when `path` is not a path.
+    /// What had stopped the replica before, unless it was closed: what was not durable then is lost.
+    ///
+    /// # Cost
+    ///
+    /// One or two PUTs for segments, one for each part of the snapshot that has changed, and one for its manifest; nothing if
+    /// nothing has changed since the last one.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.engine().close().await
+    }
+
+    /// The grow-only counter at `path`. Nothing is made there by this.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when `path` is not 1 to 1,024 bytes without control characters.
     pub fn g_counter(&self, path: &str) -> Result<GCounter, Error> {
         self.key(path, Kind::GCounter).map(|key| GCounter::new(self.clone(), key))
     }
 
-    /// The counter at `path`.
+    /// The counter at `path`. Nothing is made there by this.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] when `path` is not a path.
+    /// [`ErrorKind::Invalid`] when `path` is not 1 to 1,024 bytes without control characters.
     pub fn pn_counter(&self, path: &str) -> Result<PnCounter, Error> {
         self.key(path, Kind::PnCounter).map(|key| PnCounter::new(self.clone(), key))
     }
 
-    /// The last-writer-wins register at `path`.
+    /// The last-writer-wins register at `path`. Nothing is made there by this.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] when `path` is not a path.
-    pub fn lww_register(&self, path: &str) -> Result<LwwRegister, Error> {
+    /// [`ErrorKind::Invalid`] when `path` is not 1 to 1,024 bytes without control characters.
+    pub fn lww_register<T: Content + ?Sized>(&self, path: &str) -> Result<LwwRegister<T>, Error> {
         self.key(path, Kind::LwwRegister).map(|key| LwwRegister::new(self.clone(), key))
     }
 
-    /// The multi-value register at `path`.
+    /// The multi-value register at `path`. Nothing is made there by this.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] when `path` is not a path.
-    pub fn mv_register(&self, path: &str) -> Result<MvRegister, Error> {
+    /// [`ErrorKind::Invalid`] when `path` is not 1 to 1,024 bytes without control characters.
+    pub fn mv_register<T: Content + ?Sized>(&self, path: &str) -> Result<MvRegister<T>, Error> {
         self.key(path, Kind::MvRegister).map(|key| MvRegister::new(self.clone(), key))
     }
 
-    /// The set at `path`.
+    /// The set at `path`. Nothing is made there by this.
+    ///
+    /// What it contains follows from its use, `cart.add("lamp")`, or is said: `or_set::<str>(path)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] when `path` is not 1 to 1,024 bytes without control characters.
+    pub fn or_set<T: Content + ?Sized>(&self, path: &str) -> Result<OrSet<T>, Error> {
+        self.key(path, Kind::OrSet).map(|key| OrSet::new(self.clone(), key))
+    }
+
+    /// What is live at `path`, of every kind, in ascending order of kinds: nearly always nothing or one, several where regions
+    /// have made different kinds concurrently. What registers and sets hold is given as bytes: [`Content`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] when `path` is not a path.
-    pub fn or_set(&self, path: &str) -> Result<OrSet, Error> {
-        self.key(path, Kind::OrSet).map(|key| OrSet::new(self.clone(), key))
+    pub fn get(&self, path: &str) -> Result<Vec<Value>, Error> {
+        let keyspace = &self.engine().keyspace;
+        Ok(self.live(path)?.iter().filter_map(|key| keyspace.value(key.path(), key.kind())).collect())
     }
 
-    /// What is live at `path`, of every kind, in ascending order of kinds.
-    #[must_use]
-    pub fn get(&self, path: &str) -> Vec<Value> {
-        let keyspace = &self.0.keyspace;
-        keyspace.kinds(path).into_iter().filter_map(|kind| keyspace.value(path, kind)).collect()
-    }
-
-    /// Deletes what is live at `path`, of every kind, as far as this replica has seen it.
+    /// Deletes what is live at `path`, of every kind, as far as this replica has seen it. Deleting nothing changes nothing.
     ///
     /// # Errors
     ///
-    /// As a write.
+    /// [`ErrorKind::Invalid`] when `path` is not a path, and what stops every write: [`ErrorKind::Backpressure`],
+    /// [`ErrorKind::Fenced`], [`ErrorKind::Closed`].
     pub fn delete(&self, path: &str) -> Result<Written, Error> {
-        let kinds = self.0.keyspace.kinds(path).into_iter();
-        let changes: Result<Vec<_>, Error> = kinds.map(|kind| Ok((self.key(path, kind)?, Change::Delete))).collect();
-        self.write(&changes?)
+        let changes: Vec<_> = self.live(path)?.into_iter().map(|key| (key, Change::Delete)).collect();
+        self.write(&changes)
     }
 
-    /// At most `limit` live objects whose paths begin with `prefix`, behind `after`, in ascending order of path and kind.
+    /// Writes what waits to the bucket now, and waits until it is there: every change that was made before the call.
     ///
-    /// Each is read when it is reached: a page is no snapshot.
-    #[must_use]
-    pub fn scan(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Vec<(ObjectKey, Value)> {
-        let mut found = Vec::new();
-        let mut after = after.cloned();
-        while found.len() < limit {
-            let keys = self.0.keyspace.keys(prefix, after.as_ref(), limit - found.len());
-            let Some(last) = keys.last() else { break };
-            after = Some(last.clone());
-            let value = |key: ObjectKey| self.0.keyspace.value(key.path(), key.kind()).map(|value| (key, value));
-            found.extend(keys.into_iter().filter_map(value));
-        }
-        found
-    }
-
-    /// Makes several changes at once: one segment carries all of them, or none is made.
-    ///
-    /// # Errors
-    ///
-    /// Those of any of the changes, [`ErrorKind::Invalid`] beyond 8 MiB; nothing is changed.
-    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<Written, Error> {
-        let bytes: usize = changes.iter().map(|(key, change)| key.path().len() + change.payload()).sum();
-        if bytes > BATCH_BYTES_MAX {
-            let message = format!("a batch has at most 8 MiB; make several: bytes={bytes}");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        self.write(changes)
-    }
-
-    /// Writes what waits to the bucket now, and waits until it is there.
+    /// It may be dropped at any time.
     ///
     /// # Errors
     ///
     /// What stopped the replica, if it has stopped.
+    ///
+    /// # Cost
+    ///
+    /// One PUT if anything waits.
     pub async fn flush(&self) -> Result<(), Error> {
-        if self.0.keyspace.pending_bytes() == 0 {
-            return self.0.durable.check().map_err(|(kind, message)| Error::new(kind, message));
+        let Engine { keyspace, durable, flush, .. } = self.engine();
+        let open = keyspace.open();
+        self.settle_before(open).await?;
+        if keyspace.pending_bytes() > 0 {
+            flush.raise();
         }
-        let open = self.0.keyspace.open();
-        self.0.flush.raise();
-        self.wait_durable(open).await
+        self.wait_durable(open).await?;
+        durable.check().map_err(|(kind, message)| Error::new(kind, message))
     }
 
     /// Reads every peer's log to its end. Returns whether every bucket answered and nothing was missing.
+    ///
+    /// # Cost
+    ///
+    /// One LIST for each bucket, and a GET for each segment that is new and one more for each log.
     pub async fn catch_up(&self) -> bool {
-        self.0.catch_up().await
+        self.0.engine.catch_up().await
     }
 
-    /// How far each log has been applied here: a token. Who has it and waits for it elsewhere reads what it has seen.
-    #[must_use]
-    pub fn token(&self) -> Frontier {
-        self.0.state().applied.frontier.clone()
+    /// Declares that another replica will not come back, and waits until that is durable: nobody waits for it any more, and what
+    /// it may have written beyond `last` is ignored for ever. Without `last` its log ends where this replica has got to. Returns
+    /// where it ends.
+    ///
+    /// It cannot be undone. Should that replica come back, it finds itself [`ErrorKind::Evicted`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied unless
+    /// `last` is given, and for an observer; and what stops the replica.
+    pub async fn evict(&self, replica: &str, last: Option<Position>) -> Result<Position, Error> {
+        let name = ReplicaName::new(replica)
+            .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={replica:?}")))?;
+        let (position, last) = self.engine().evict(&name, last)?;
+        let durable = self.engine().durable.wait(position).await;
+        durable.map(|()| last).map_err(|(kind, message)| Error::new(kind, message))
     }
 
     /// What this replica is called.
     #[must_use]
     pub fn name(&self) -> &ReplicaName {
-        &self.0.own.name
+        &self.engine().own.name
     }
 
     /// How long changes wait before they are flushed.
     #[must_use]
     pub fn flush_interval(&self) -> Duration {
-        self.0.settings.flush_interval
+        self.engine().settings.flush_interval
     }
 
     pub(crate) fn engine(&self) -> &Engine {
-        &self.0
+        &self.0.engine
     }
 
+    /// Changes one object, and reads it before anybody else can change it.
+    pub(crate) fn change<R>(
+        &self,
+        key: &ObjectKey,
+        change: &Change,
+        read: impl Fn(Option<&Object<FixedState>>) -> R,
+    ) -> Result<Written<R>, Error> {
+        let (position, value) = self.engine().change_by(|keyspace| keyspace.change_and_read(key, change, &read))?;
+        Ok(Written::new(self.clone(), position, value))
+    }
+
+    /// Makes changes, all or none.
     pub(crate) fn write(&self, changes: &[(ObjectKey, Change)]) -> Result<Written, Error> {
-        let position = self.0.change(changes)?;
-        Ok(Written { replica: self.clone(), position })
+        let position = self.engine().change(changes, &[])?;
+        Ok(Written::new(self.clone(), position, ()))
     }
 
-    fn key(&self, path: &str, kind: Kind) -> Result<ObjectKey, Error> {
-        let key = self.0.keyspace.key(path, kind);
-        key.map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: path={path:?}")))
+    pub(crate) fn key(&self, path: &str, kind: Kind) -> Result<ObjectKey, Error> {
+        self.engine().keyspace.key(path, kind).map_err(|invalid| not_a_path(path, invalid))
     }
 
-    async fn wait_durable(&self, position: Position) -> Result<(), Error> {
-        let durable = self.0.durable.wait(position).await;
-        durable.map_err(|(kind, message)| Error::new(kind, message))
+    /// The keys of what is live at `path`, in ascending order.
+    pub(crate) fn live(&self, path: &str) -> Result<Vec<ObjectKey>, Error> {
+        check_path(path).map_err(|invalid| not_a_path(path, invalid))?;
+        self.engine().keyspace.kinds(path).into_iter().map(|kind| self.key(path, kind)).collect()
+    }
+
+    /// Waits until what was changed under `position` is in the bucket.
+    pub(crate) async fn wait_durable(&self, position: Position) -> Result<(), Error> {
+        self.settle_before(position).await?;
+        let Engine { keyspace, durable, .. } = self.engine();
+        // SUBTLE: nothing may have been changed under it, and then nobody will cut it for us. What waits is counted under its
+        // position, so if nothing waits and the position is still open, there is nothing in it.
+        if keyspace.pending_bytes() == 0 && keyspace.open() == position {
+            return Ok(());
+        }
+        durable.wait(position).await.map_err(|(kind, message)| Error::new(kind, message))
+    }
+
+    /// Waits until everything that was cut before `position` is in the bucket. Then no cut is under way but that of `position`.
+    async fn settle_before(&self, position: Position) -> Result<(), Error> {
+        // The first position of an epoch comes behind a seal, which is durable.
+        let Some(slot) = position.slot().checked_sub(1) else { return Ok(()) };
+        let before = Position::new(position.epoch(), slot);
+        self.engine().durable.wait(before).await.map_err(|(kind, message)| Error::new(kind, message))
     }
 }
 
@@ -277,27 +291,8 @@ impl fmt::Debug for Replica {
     }
 }
 
-/// A change that was made here. It is durable with the next flush; whoever needs to know waits for it.
-#[derive(Clone, Debug)]
-#[must_use = "the change is made, and not durable yet: wait for `durable`, or drop this to let the next flush do it"]
-pub struct Written {
-    replica: Replica,
-    position: Position,
-}
-
-impl Written {
-    /// The position of the segment that carries the change.
-    #[must_use]
-    pub const fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Waits until the change is in the bucket.
-    ///
-    /// # Errors
-    ///
-    /// What stopped the replica: the change may or may not be durable then, and is not acknowledged.
-    pub async fn durable(self) -> Result<(), Error> {
-        self.replica.wait_durable(self.position).await
-    }
+fn not_a_path(path: &str, invalid: crate::key::InvalidPath) -> Error {
+    // Of a path that is far too long the beginning will do.
+    let shown: String = path.chars().take(80).collect();
+    Error::new(ErrorKind::Invalid, format!("{invalid}: bytes={} path={shown:?}", path.len())).caused_by(invalid)
 }

@@ -1,7 +1,7 @@
 //! What a replica says of itself.
 //! Layer 5.
 
-use core::sync::atomic::Ordering;
+use core::{sync::atomic::Ordering, time::Duration};
 
 use crdt_core::Position;
 
@@ -19,6 +19,22 @@ pub struct Status {
     pub pending_bytes: u64,
     /// Why it takes no more writes, if so.
     pub ended: Option<(ErrorKind, String)>,
+    /// True while less has come back than this replica had seen before it was opened: reads may be older than then.
+    pub is_behind: bool,
+    /// What is wrong and has not passed: where (a log, a region, the own snapshots), what kind, and what it says.
+    pub alarms: Vec<(String, ErrorKind, String)>,
+    /// How many objects there are, live or not.
+    pub objects: usize,
+    /// About how many bytes of memory the objects take: exact but for a quarter or so, which is the allocator's.
+    pub memory_bytes: u64,
+    /// How many tallies of deleted counters wait for their owners to acknowledge that.
+    pub dead_tallies: usize,
+    /// How many removals wait for what they remove.
+    pub early_removals: usize,
+    /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest last.
+    pub snapshots: Vec<Position>,
+    /// How many objects bore a time further in the future than is followed, since the replica was opened.
+    pub ahead: u64,
     /// Every log that is known, its own included, in ascending order of replica ids.
     pub logs: Vec<LogStatus>,
     /// Every bucket that is used, its own first.
@@ -37,6 +53,10 @@ pub struct LogStatus {
     pub heard: Option<Position>,
     /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch.
     pub cut_ms: u64,
+    /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
+    pub silent: Option<Duration>,
+    /// The last position of it that counts, if its replica was evicted.
+    pub evicted: Option<Position>,
 }
 
 /// How a bucket was used, since the replica was opened.
@@ -51,6 +71,8 @@ pub struct RegionStatus {
     pub gets: u64,
     /// LIST requests, repeated ones included.
     pub lists: u64,
+    /// DELETE requests, repeated ones included.
+    pub deletes: u64,
     /// Requests that were repeated.
     pub repeated: u64,
     /// Bytes sent.
@@ -64,6 +86,7 @@ impl Replica {
     #[must_use]
     pub fn status(&self) -> Status {
         let engine = self.engine();
+        let now = engine.world.clock.elapsed();
         let state = engine.state();
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
@@ -72,28 +95,41 @@ impl Replica {
                 applied: state.position_of(id),
                 heard: log.and_then(|log| log.heard),
                 cut_ms: log.map_or(0, |log| log.wall_ms),
+                silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
+                evicted: log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last),
             }
         });
         let logs = logs.collect();
+        let is_behind = state.is_behind();
+        let (dead_tallies, early_removals) = (state.graves.len(), state.applied.early.len());
         drop(state);
         let regions = engine.regions.iter().map(|region| {
             let requests = region.store.requests();
-            let [creates, gets, lists, repeated, bytes_out, bytes_in] = [
+            let [creates, gets, lists, deletes, repeated, bytes_out, bytes_in] = [
                 &requests.creates,
                 &requests.gets,
                 &requests.lists,
+                &requests.deletes,
                 &requests.repeated,
                 &requests.bytes_out,
                 &requests.bytes_in,
             ]
             .map(|count| count.load(Ordering::Relaxed));
-            RegionStatus { region: region.name.clone(), creates, gets, lists, repeated, bytes_out, bytes_in }
+            RegionStatus { region: region.name.clone(), creates, gets, lists, deletes, repeated, bytes_out, bytes_in }
         });
         Status {
             replica: self.name().clone(),
             durable: engine.durable.reached(),
-            pending_bytes: engine.keyspace.pending_bytes(),
+            pending_bytes: engine.pending_bytes(),
             ended: engine.durable.check().err(),
+            is_behind,
+            alarms: engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says)).collect(),
+            objects: engine.keyspace.len(),
+            memory_bytes: engine.keyspace.memory_bytes(),
+            dead_tallies,
+            early_removals,
+            snapshots: engine.kept().positions(),
+            ahead: engine.alarms.ahead(),
             logs,
             regions: regions.collect(),
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crdt_core::{Bytes, Dot, DotSource, Frontier, Kind, Object, ObjectChanges, Position, Tally, Timestamp};
 use replica::{
     key::ObjectKey,
-    log::{Eviction, Keys, LogHeader, Mark, MarkValue, Row, RowBody, encode_segment},
+    keyspace::{Mark, MarkValue},
+    log::{Eviction, Keys, LogHeader, Row, RowBody, encode_segment},
     name::{ReplicaName, Roster},
 };
 

@@ -1,5 +1,5 @@
 //! What several tests share: the reference, the smallest keyspace, what every bucket must do, ways to exchange deltas,
-//! malformed input, and random numbers that never change.
+//! malformed input, random numbers that never change, and a stage for stories.
 
 pub mod codec;
 pub mod conformance;
@@ -8,3 +8,4 @@ pub mod keyspace;
 pub mod malformed;
 pub mod random;
 pub mod reference;
+pub mod stage;

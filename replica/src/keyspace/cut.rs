@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 
 use crdt_core::{Dot, ObjectChanges};
 
-use super::Keyspace;
+use super::{
+    Frozen, Keyspace, Mark,
+    shard::{Locked, buffer_of},
+};
 use crate::key::ObjectKey;
 
 /// What changed under one dot.
@@ -15,6 +18,8 @@ pub struct Cut {
     pub dot: Dot,
     /// The changes of each object, in ascending order of keys.
     pub rows: Vec<(ObjectKey, ObjectChanges)>,
+    /// The marks that were made with them, in ascending order of their names.
+    pub marks: Vec<Mark>,
 }
 
 impl Keyspace {
@@ -25,16 +30,30 @@ impl Keyspace {
     ///
     /// Cost: in the changes, and one lock for each shard. Local operations wait for one shard at a time.
     pub fn cut(&self) -> Cut {
-        // SUBTLE: read before the position moves on. What is changed under the next position is never in this number, so it
-        // cannot be taken for flushed; what is added to the estimate meanwhile may stay in it for one segment too long.
-        let taken = self.pending_bytes.load(Ordering::Acquire);
+        self.pass(|_| {})
+    }
+
+    /// Cuts, and keeps what the keyspace was at that moment.
+    pub fn cut_and_freeze(&self) -> (Cut, Frozen<'_>) {
+        let mut changed = self.touched.take();
+        let cut = self.pass(Locked::freeze);
+        // What changed in a shard between the two belongs to this snapshot; what changed behind the cut is looked at twice.
+        self.touched.add_to(&mut changed);
+        (cut, Frozen::new(self, changed))
+    }
+
+    fn pass<'a>(&'a self, mut behind: impl FnMut(&mut Locked<'a>)) -> Cut {
         let dot = self.source.cut();
         let mut rows = Vec::new();
         for shard in 0..self.sides.len() {
-            self.lock(shard).take(dot.position, dot.replica, &mut rows);
+            let mut shard = self.lock(shard);
+            shard.take(dot.position, dot.replica, &mut rows);
+            behind(&mut shard);
         }
-        self.pending_bytes.fetch_sub(taken, Ordering::Relaxed);
+        let marks = self.marks.take(dot.position);
+        // No operation of this position is under way any more.
+        self.pending[buffer_of(dot.position)].store(0, Ordering::Relaxed);
         rows.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        Cut { dot, rows }
+        Cut { dot, rows, marks }
     }
 }

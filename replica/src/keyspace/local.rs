@@ -1,15 +1,17 @@
 //! Local operations, one by one and in batches.
 //! Layer 2.
 
-use core::{convert::Infallible, fmt};
+use core::{convert::Infallible, fmt, iter::once_with};
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
 use foldhash::fast::FixedState;
 
 use super::{
-    Keyspace,
-    shard::{Locked, Owed, Presence},
+    Keyspace, Mark,
+    frozen::payload,
+    shard::{Locked, Owed, Presence, buffer_of},
+    views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
 
@@ -29,6 +31,9 @@ pub enum Change {
     /// Deletes whatever is there.
     Delete,
 }
+
+/// How many bytes of changes one segment takes, as they are estimated here: from above, so that it can always be encoded.
+pub const OPEN_BYTES_MAX: u64 = 15 << 20;
 
 /// What a local operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,18 @@ pub enum Refusal {
     },
     /// A counter would pass its range.
     Overflow(Overflow),
+    /// The open segment has no room for it. Cut, and try again.
+    SegmentFull,
+    /// The keyspace has reached its limit, and this would add to it.
+    MemoryFull {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// No segment has room for it.
+    TooLarge {
+        /// What it comes to, estimated from above.
+        bytes: u64,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -62,6 +79,13 @@ impl fmt::Display for Refusal {
                 write!(f, "the path has an object of another kind: path={path} stored={stored} asked={asked}")
             }
             Self::Overflow(overflow) => overflow.fmt(f),
+            Self::SegmentFull => f.write_str("the open segment is full"),
+            Self::MemoryFull { limit } => {
+                write!(f, "the keyspace is full; delete something, or raise memory_bytes: memory_bytes={limit}")
+            }
+            Self::TooLarge { bytes } => {
+                write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
+            }
         }
     }
 }
@@ -69,10 +93,14 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Change {
-    /// What it adds to the bytes that wait for a segment, estimated from above.
-    fn bytes(&self, key: &ObjectKey) -> u64 {
-        const ROW: usize = 64;
-        (ROW + key.path_bytes().len() + self.payload()) as u64
+    /// What it adds to the bytes that wait for a segment, estimated from above. A deletion names all that it deletes.
+    fn bytes(&self, key: &ObjectKey, object: Option<&Object<FixedState>>) -> u64 {
+        const ROW: usize = 128;
+        let deleted = match (self, object) {
+            (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
+            _ => 0,
+        };
+        (ROW + key.path_bytes().len() + self.payload() + deleted) as u64
     }
 
     /// The bytes of the element or value.
@@ -92,15 +120,31 @@ impl Keyspace {
     ///
     /// [`Refusal`]; nothing is changed.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
+        self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
+    }
+
+    /// Changes one object, and reads what is there then, if anything is, before anybody else can change it.
+    ///
+    /// # Errors
+    ///
+    /// As [`change`](Self::change).
+    pub fn change_and_read<R>(
+        &self,
+        key: &ObjectKey,
+        change: &Change,
+        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+    ) -> Result<(Changed, R), Refusal> {
         let hash = self.hash(key.path_bytes());
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
-        let was_idle = self.apply_change(&mut shard, hash, key, change, open)?;
-        Ok(Changed { position: open.dot().position, was_idle })
+        self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
+        let reserve = |bytes| self.reserve(open, bytes);
+        let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
+        Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
-    /// Changes several objects under one position: all of them, or none.
+    /// Changes several objects and makes marks under one position: all of them, or none.
     ///
     /// It holds the locks of all its shards while it works, and reads the position once. Readers do not wait for the
     /// whole of it: they may see one object changed and another not yet.
@@ -108,42 +152,91 @@ impl Keyspace {
     /// # Errors
     ///
     /// The first [`Refusal`]; nothing is changed.
-    pub fn batch(&self, changes: &[(ObjectKey, Change)]) -> Result<Changed, Refusal> {
+    pub fn batch(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Changed, Refusal> {
         let hashed: Vec<(u64, usize)> =
             changes.iter().map(|(key, _)| self.hash(key.path_bytes())).map(|hash| (hash, self.shard(hash))).collect();
+        // One shard at least, so that no cut passes meanwhile.
         let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
         numbers.sort_unstable();
         numbers.dedup();
+        if numbers.is_empty() {
+            numbers.push(0);
+        }
         // In ascending order, so that two batches cannot wait for each other.
         let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
         let place = |shard: usize| numbers.partition_point(|number| *number < shard);
-        let open = shards.first().map_or_else(|| self.source.open(), Locked::open);
+        let open = shards[0].open();
         rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
-        let mut was_idle = false;
+        let held =
+            |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
+        let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
+        self.check_memory(there)?;
+        let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
+        let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
+        let was_idle = self.reserve(open, bytes)?;
         for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
-            was_idle |= self.apply_change(&mut shards[place(shard)], hash, key, change, open)?;
+            self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false), |_| ())?;
         }
+        marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
+        // Nobody is woken before all locks are released.
+        let mut woken = Woken::default();
+        shards.iter_mut().for_each(|shard| woken.append(shard.woken()));
+        drop(shards);
         Ok(Changed { position: open.dot().position, was_idle })
     }
 
-    fn apply_change(
+    /// Refuses what would add to a keyspace that has reached its limit: new objects, elements and values. What is there can
+    /// be counted on and deleted.
+    fn check_memory<'c>(&self, changes: impl Iterator<Item = (&'c Change, bool)>) -> Result<(), Refusal> {
+        let Some(limit) = self.footprint.reached() else { return Ok(()) };
+        let mut adds = changes.map(|(change, is_there)| match change {
+            Change::Add(_) | Change::Write(..) => true,
+            Change::Increment(_) | Change::Count(_) => !is_there,
+            Change::Remove(_) | Change::Delete => false,
+        });
+        if adds.any(|adds| adds) { Err(Refusal::MemoryFull { limit }) } else { Ok(()) }
+    }
+
+    /// Takes room in the open segment. Returns whether it was empty.
+    fn reserve(&self, open: OpenDot<'_>, bytes: u64) -> Result<bool, Refusal> {
+        let pending = &self.pending[buffer_of(open.dot().position)];
+        let before = pending.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes <= OPEN_BYTES_MAX {
+            return Ok(before == 0);
+        }
+        pending.fetch_sub(bytes, Ordering::Relaxed);
+        Err(if bytes > OPEN_BYTES_MAX { Refusal::TooLarge { bytes } } else { Refusal::SegmentFull })
+    }
+
+    /// Returns whether nothing waited before, and what `read` finds when the change is made.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one change, and what is done around it")]
+    fn apply_change<R>(
         &self,
         shard: &mut Locked<'_>,
         hash: u64,
         key: &ObjectKey,
         change: &Change,
         open: OpenDot<'_>,
-    ) -> Result<bool, Refusal> {
+        reserve: impl FnOnce(u64) -> Result<bool, Refusal>,
+        read: impl FnOnce(Option<&Object<FixedState>>) -> R,
+    ) -> Result<(bool, R), Refusal> {
         if matches!(change, Change::Delete | Change::Remove(_))
             && shard.get(hash, key.path_bytes(), key.kind()).is_none()
         {
-            return Ok(false);
+            return Ok((false, read(None)));
         }
         let own = || Ok::<_, Infallible>(key.clone());
-        let place = (key.path_bytes(), key.kind());
-        let Ok((done, presence)) = shard.change(hash, place, own, |object, owed| apply(object, owed, change, open));
+        let Ok((done, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, owed| {
+                // What is counted again before it is taken costs nothing more.
+                let counts = matches!(change, Change::Increment(_) | Change::Count(_));
+                let is_new = !(counts && owed.is_counted(object, open));
+                let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
+                apply(object, owed, change, open)?;
+                Ok((was_idle, read(Some(object))))
+            });
         self.keep_index(presence);
-        Ok(done? && self.pending_bytes.fetch_add(change.bytes(key), Ordering::Relaxed) == 0)
+        done
     }
 
     pub(super) fn keep_index(&self, presence: Presence) {
@@ -212,23 +305,23 @@ fn rehearse<'a>(
     Ok(())
 }
 
-/// Returns whether the log is now owed more than before.
+/// Changes the object and notes what is owed to the log.
 fn apply(
     object: &mut Object<FixedState>,
     owed: &mut Owed<'_>,
     change: &Change,
     open: OpenDot<'_>,
-) -> Result<bool, Refusal> {
+) -> Result<(), Refusal> {
     match (&mut *object, change) {
-        (_, Change::Increment(0) | Change::Count(0)) => return Ok(false),
+        (_, Change::Increment(0) | Change::Count(0)) => {}
         (Object::GCounter(_), Change::Increment(_)) | (Object::PnCounter(_), Change::Count(_)) => {
-            let is_more = owed.count(object, open);
+            owed.count(object, open);
             let added = match (object, change) {
                 (Object::GCounter(counter), Change::Increment(amount)) => counter.add(*amount, open),
                 (Object::PnCounter(counter), Change::Count(amount)) => counter.add(*amount, open),
                 _ => Ok(()),
             };
-            return added.map(|()| is_more).map_err(Refusal::Overflow);
+            added.map_err(Refusal::Overflow)?;
         }
         (Object::LwwRegister(register), Change::Write(value, time)) => {
             if let ObjectChanges::Register(changes) = owed.changes(open) {
@@ -242,20 +335,24 @@ fn apply(
         }
         (Object::OrSet(set), Change::Add(element)) => {
             if let ObjectChanges::Set(changes) = owed.changes(open) {
-                set.add(element.clone(), open, changes);
+                let came = set.add(element.clone(), open, changes);
+                owed.elements_changed(came);
             }
         }
         (Object::OrSet(set), Change::Remove(element)) => {
-            let ObjectChanges::Set(changes) = owed.changes(open) else { return Ok(false) };
-            return Ok(set.remove(element, open, changes));
+            if let ObjectChanges::Set(changes) = owed.changes(open) {
+                let went = set.remove(element, open, changes);
+                owed.elements_changed(went);
+            }
         }
         (_, Change::Delete) => {
             if object.tallies().iter().any(|tally| tally.parts().replica == open.dot().replica) {
                 owed.count(object, open);
             }
+            owed.elements_changed(object.is_live());
             let _same_kind = object.delete(open, owed.changes(open));
         }
         _ => unreachable!("a handle asks only for what its kind can do"),
     }
-    Ok(true)
+    Ok(())
 }

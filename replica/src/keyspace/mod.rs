@@ -9,34 +9,48 @@
 //! without an await inside.
 
 mod apply;
-mod batch;
 mod cut;
 mod early;
+mod footprint;
+mod frozen;
 mod index;
 mod local;
+mod marks;
+mod row_batch;
 mod shard;
+mod states;
+mod stripes;
+mod views;
 
 use std::{
     hash::BuildHasher,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use crdt_core::{DotSource, Kind, Object, Position, ReplicaId, Value};
+use crdt_core::{DotSource, Kind, Object, Position, ReplicaId, Timestamp, Value};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 pub use apply::{Ahead, Applied};
-pub use batch::Batch;
 pub use cut::Cut;
 pub use early::{Early, Removed, View};
-pub use local::{Change, Changed, Refusal};
+pub use frozen::{Frozen, Layout};
+pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
+pub use marks::{Mark, MarkValue};
+pub use row_batch::RowBatch;
+pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
+pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
 use self::{
+    footprint::Footprint,
     index::Index,
+    marks::Marks,
     shard::{Locked, Map, Side},
+    stripes::Touched,
+    views::Views,
 };
 use crate::key::{InvalidPath, ObjectKey};
 
@@ -47,8 +61,12 @@ pub struct Keyspace {
     sides: Box<[Mutex<Side>]>,
     index: Index,
     source: DotSource,
-    /// Bytes of changes that no segment has taken yet, estimated from above.
-    pending_bytes: AtomicU64,
+    touched: Touched,
+    footprint: Footprint,
+    marks: Marks,
+    views: Arc<Views>,
+    /// Bytes of changes that no segment has taken yet, estimated from above, by the parity of their position.
+    pending: [AtomicU64; 2],
 }
 
 impl Keyspace {
@@ -64,7 +82,11 @@ impl Keyspace {
             sides: (0..shards).map(|_| Mutex::default()).collect(),
             index: Index::default(),
             source,
-            pending_bytes: AtomicU64::new(0),
+            touched: Touched::default(),
+            footprint: Footprint::default(),
+            marks: Marks::default(),
+            views: Arc::default(),
+            pending: Default::default(),
         }
     }
 
@@ -137,7 +159,39 @@ impl Keyspace {
 
     /// Bytes of changes that no segment has taken yet, estimated from above.
     pub fn pending_bytes(&self) -> u64 {
-        self.pending_bytes.load(Ordering::Relaxed)
+        self.pending.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// About how many bytes of memory the objects take.
+    pub fn memory_bytes(&self) -> u64 {
+        self.footprint.bytes()
+    }
+
+    /// From so many bytes on, nothing is added: local operations that would are refused with [`Refusal::MemoryFull`].
+    pub fn limit_memory(&self, bytes: u64) {
+        self.footprint.set_limit(bytes);
+    }
+
+    /// The mark of this name, if this replica has made one lately.
+    #[must_use]
+    pub fn mark(&self, name: &[u8]) -> Option<Mark> {
+        self.marks.get(name)
+    }
+
+    /// Every mark, in ascending order of their names.
+    #[must_use]
+    pub fn marks(&self) -> Vec<Mark> {
+        self.marks.all()
+    }
+
+    /// Takes over marks from the own log or an own snapshot.
+    pub fn learn_marks(&self, marks: &[Mark]) {
+        self.marks.learn(marks);
+    }
+
+    /// Drops the marks that were made before `time`.
+    pub fn forget_marks_before(&self, time: Timestamp) {
+        self.marks.forget_before(time);
     }
 
     fn hash(&self, path: &[u8]) -> u64 {
@@ -149,6 +203,6 @@ impl Keyspace {
     }
 
     fn lock(&self, shard: usize) -> Locked<'_> {
-        Locked::new(&self.map, &self.sides, &self.source, shard)
+        Locked::new(self, shard)
     }
 }

@@ -6,21 +6,27 @@ use std::{
     collections::BTreeMap,
     hash::BuildHasher,
     hint::black_box,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{MutexGuard, PoisonError},
 };
 
-use crdt_core::{CounterChanges, Dot, DotSource, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
+use crdt_core::{CounterChanges, Dot, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
 use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
 
+use super::{
+    Keyspace,
+    footprint::Share,
+    frozen::Before,
+    views::{Origin, Woken},
+};
 use crate::key::ObjectKey;
 
 /// The objects, in shards that are locked one by one.
 pub(super) type Map = DashMap<ObjectKey, Object<FixedState>, FixedState>;
 type Table = RawTable<(ObjectKey, SharedValue<Object<FixedState>>)>;
 
-/// What a shard keeps beside its objects. It is touched only while the shard is locked for writing.
+/// What a shard keeps beside its objects. It changes only while the shard is locked for writing.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     /// What changed under the open position and under the one before it, by the parity of the position.
@@ -28,6 +34,8 @@ pub(super) struct Side {
     /// SUBTLE: while a cut passes from shard to shard, operations in the shards ahead of it already run under the new
     /// position. One buffer would publish them in the old segment, under a dot that is not theirs.
     buffers: [Buffer; 2],
+    /// What objects were when a snapshot's cut passed, of those that have changed since. `None` while there is no snapshot.
+    pub(super) before: Option<Before>,
 }
 
 /// The changes of one shard under one position.
@@ -48,24 +56,25 @@ impl fmt::Debug for Buffer {
 pub(super) struct Locked<'a> {
     table: RwLockWriteGuard<'a, Table>,
     side: MutexGuard<'a, Side>,
-    hasher: &'a FixedState,
-    source: &'a DotSource,
+    keyspace: &'a Keyspace,
+    /// Behind the locks, so that they are released first.
+    woken: Woken,
 }
 
-fn buffer_of(position: Position) -> usize {
+pub(super) fn buffer_of(position: Position) -> usize {
     usize::from(u64::from(position) % 2 == 1)
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn new(map: &'a Map, sides: &'a [Mutex<Side>], source: &'a DotSource, shard: usize) -> Self {
-        let table = map.shards()[shard].write();
-        let side = sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        Self { table, side, hasher: map.hasher(), source }
+    pub(super) fn new(keyspace: &'a Keyspace, shard: usize) -> Self {
+        let table = keyspace.map.shards()[shard].write();
+        let side = keyspace.sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        Self { table, side, keyspace, woken: Woken::default() }
     }
 
     /// The dot under which a change in this shard is made now. A cut cannot pass while the shard is locked.
     pub(super) fn open(&self) -> OpenDot<'a> {
-        self.source.open()
+        self.keyspace.source.open()
     }
 
     pub(super) fn get(&self, hash: u64, path: &[u8], kind: Kind) -> Option<&Object<FixedState>> {
@@ -75,8 +84,9 @@ impl<'a> Locked<'a> {
 
     /// What this replica's own tally has counted up and down, 0 and 0 where it has none.
     pub(super) fn own_totals(&self, hash: u64, key: &ObjectKey) -> (u64, u64) {
-        let own =
-            self.get(hash, key.path_bytes(), key.kind()).and_then(|object| own_tally(object, self.source.replica()));
+        let own = self
+            .get(hash, key.path_bytes(), key.kind())
+            .and_then(|object| own_tally(object, self.keyspace.source.replica()));
         own.filter(|tally| !tally.is_dead()).map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
     }
 
@@ -95,21 +105,37 @@ impl<'a> Locked<'a> {
         hash: u64,
         (path, kind): (&[u8], Kind),
         own: impl FnOnce() -> Result<ObjectKey, E>,
+        origin: &Origin,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
     ) -> Result<(R, Presence), E> {
-        let Self { table, side, hasher, .. } = self;
+        let Self { table, side, keyspace, woken } = self;
+        let hasher = keyspace.map.hasher();
+        keyspace.touched.add(path);
         let mut is_new = false;
         let (key, object) = match table.get_mut(hash, |(held, _)| held.is(path, kind)) {
             Some(held) => held,
             None => {
                 is_new = true;
-                let object = SharedValue::new(Object::new(kind, (*hasher).clone()));
+                let object = SharedValue::new(Object::new(kind, hasher.clone()));
                 table.insert_entry(hash, (own()?, object), |(held, _)| hasher.hash_one(held))
             }
         };
         let object = object.get_mut();
-        let result = change(object, &mut Owed { buffers: &mut side.buffers, hash, key });
-        let presence = match (is_new, object.is_empty()) {
+        if let Some(before) = &mut side.before {
+            before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
+        }
+        let held = if is_new { Share::default() } else { Share::of(path.len(), object) };
+        let watched = keyspace.views.watched(key, object);
+        let (is_watched, mut elements_changed) = (watched.is_some(), false);
+        let mut owed =
+            Owed { buffers: &mut side.buffers, hash, key, is_watched, elements_changed: &mut elements_changed };
+        let result = change(object, &mut owed);
+        if let Some(watched) = watched {
+            watched.tell(key, object, origin, elements_changed, woken);
+        }
+        let is_empty = object.is_empty();
+        keyspace.footprint.change(held, if is_empty { Share::default() } else { Share::of(path.len(), object) });
+        let presence = match (is_new, is_empty) {
             (true, false) => Presence::Came(key.clone()),
             (was_new, true) => {
                 let removed = table.remove_entry(hash, |(held, _)| held.is(path, kind));
@@ -138,6 +164,21 @@ impl<'a> Locked<'a> {
             });
         }
         black_box(touched);
+    }
+
+    /// Those who are to be woken when the shard is not locked any more.
+    pub(super) const fn woken(&mut self) -> &mut Woken {
+        &mut self.woken
+    }
+
+    /// From here on, objects that change leave what they were.
+    pub(super) fn freeze(&mut self) {
+        self.side.before = Some(Before::new());
+    }
+
+    /// The end of [`freeze`](Self::freeze).
+    pub(super) fn thaw(&mut self) {
+        self.side.before = None;
     }
 
     /// Takes what changed in this shard under a position that has been closed.
@@ -169,6 +210,8 @@ pub(super) struct Owed<'a> {
     buffers: &'a mut [Buffer; 2],
     hash: u64,
     key: &'a ObjectKey,
+    is_watched: bool,
+    elements_changed: &'a mut bool,
 }
 
 impl<'a> Owed<'a> {
@@ -177,24 +220,41 @@ impl<'a> Owed<'a> {
         self.key
     }
 
+    /// True when somebody looks at the object.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.is_watched
+    }
+
+    /// Notes that an element has come to the set or gone from it. To compare the whole set would cost too much, so whoever
+    /// changes one says so.
+    pub(super) const fn elements_changed(&mut self, changed: bool) {
+        *self.elements_changed |= changed;
+    }
+
     /// The changes of this object under the open position.
     pub(super) fn changes(&mut self, open: OpenDot<'_>) -> &mut ObjectChanges {
         let buffer = &mut self.buffers[buffer_of(open.dot().position)];
         buffer.changes.entry(self.key.clone()).or_insert_with(|| ObjectChanges::none(self.key.kind()))
     }
 
+    /// True when the own tally will be taken to the open segment already.
+    pub(super) fn is_counted(&self, object: &Object<FixedState>, open: OpenDot<'_>) -> bool {
+        let Dot { replica, position } = open.dot();
+        // Whatever raises it notes it first.
+        own_tally(object, replica).is_some_and(|tally| tally.parts().last == position)
+    }
+
     /// Notes that this replica's own tally is about to change under the open position, so that it is taken to the
-    /// segment as it stands when that is cut. Returns false when it has been raised under this position before.
+    /// segment as it stands when that is cut.
     ///
     /// SUBTLE: what it owes to a position that is closed and not yet taken is copied out first, as it stands: that
     /// segment must not carry what was counted after it.
-    pub(super) fn count(&mut self, object: &Object<FixedState>, open: OpenDot<'_>) -> bool {
+    pub(super) fn count(&mut self, object: &Object<FixedState>, open: OpenDot<'_>) {
         let Dot { replica, position } = open.dot();
-        let tally = own_tally(object, replica);
-        // Whatever raises it notes it first.
-        if tally.is_some_and(|tally| tally.parts().last == position) {
-            return false;
+        if self.is_counted(object, open) {
+            return;
         }
+        let tally = own_tally(object, replica);
         let (hash, key) = (self.hash, self.key);
         let same = |(held_hash, held): &(u64, ObjectKey)| *held_hash == hash && held == key;
         let [even, odd] = &mut *self.buffers;
@@ -207,7 +267,6 @@ impl<'a> Owed<'a> {
         if open.counted.get(hash, same).is_none() {
             open.counted.insert(hash, (hash, key.clone()), |(hash, _)| *hash);
         }
-        true
     }
 }
 

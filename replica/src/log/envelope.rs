@@ -128,6 +128,11 @@ pub(crate) fn wrap(
     Ok(object.into())
 }
 
+/// The hash by which the next object of a log names this one: its trailer.
+pub(crate) fn hash_of(object: &[u8]) -> Option<Hash> {
+    object.last_chunk().map(|trailer: &[u8; TRAILER_BYTES]| Hash::from_bytes(*trailer))
+}
+
 fn check_size(bytes: usize, limit: usize) -> Result<(), EncodeError> {
     if bytes > limit { Err(EncodeError::TooLarge { bytes, limit }) } else { Ok(()) }
 }

@@ -7,6 +7,7 @@ use crdt_core::{Dot, Frontier, Kind, Position, ReplicaId, Timestamp};
 
 use crate::{
     key::{ELEMENT_BYTES_MAX, ObjectKey, PATH_BYTES_MAX},
+    keyspace::Mark,
     name::{ReplicaName, Roster},
 };
 
@@ -22,7 +23,7 @@ use super::{
     envelope::{MacKey, ObjectKind, open, wrap},
     error::{DecodeError, EncodeError, Place},
     keys::BucketKey,
-    mark::{Mark, put_marks, read_marks},
+    mark::{put_marks, read_marks},
 };
 
 /// A snapshot: the state at one frontier.

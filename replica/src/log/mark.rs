@@ -1,38 +1,19 @@
 //! Marks and evictions: what a segment says beside its rows.
 //! Layer 3.
 
-use std::sync::Arc;
-
 use crdt_core::{Position, Timestamp};
 
-use crate::{key::MARK_BYTES_MAX, name::ReplicaName};
+use crate::{
+    key::MARK_BYTES_MAX,
+    keyspace::{Mark, MarkValue},
+    name::ReplicaName,
+};
 
 use super::{
     bytes::{Reader, put_slice, put_varint},
     dictionary::Dictionary,
     error::{DecodeError, EncodeError},
 };
-
-/// A note that a replica makes for itself, cut together with the effects it speaks of: how far an input was ingested,
-/// what the answer to an idempotency key was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Its name: 1 to 1,024 bytes.
-    pub name: Arc<[u8]>,
-    /// What is noted.
-    pub value: MarkValue,
-    /// When it was made. The newest of a name wins.
-    pub time: Timestamp,
-}
-
-/// What a mark notes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MarkValue {
-    /// A number, such as an offset.
-    Number(u64),
-    /// A hash, such as that of a request.
-    Hash([u8; 32]),
-}
 
 const NUMBER: u8 = 0;
 const HASH: u8 = 1;

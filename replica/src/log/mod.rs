@@ -31,7 +31,7 @@ pub use error::{DecodeError, EncodeError, Place};
 pub use header::LogHeader;
 pub use keys::{BucketKey, Keys, ROOT_BYTES_MAX, parse_epoch};
 pub use manifest::{Early, Evicted, FoundManifest, LogState, Manifest, PartRef, decode_manifest, encode_manifest};
-pub use mark::{Eviction, Mark, MarkValue};
+pub use mark::Eviction;
 pub use part::{PART_BYTES_MAX, Part, PartBody, decode_part, encode_part};
 pub use part_rows::{ElementRef, PartElements, PartRow, PartRowBody, PartRows, PartWrites};
 pub use rows::{EditRef, Edits, Row, RowBody, Rows, WriteRef};
@@ -39,6 +39,8 @@ pub use seal::{FoundSeal, Seal, encode_seal};
 pub use segment::{SEGMENT_CONTENT_BYTES_MAX, Segment, encode_segment};
 
 use envelope::ObjectKind;
+
+pub(crate) use envelope::hash_of;
 
 /// What stands at a position of a log.
 #[derive(Clone, Debug)]

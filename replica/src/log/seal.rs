@@ -24,6 +24,15 @@ pub struct Seal {
     pub lineage: Vec<SealedEpoch>,
 }
 
+impl Seal {
+    /// The epoch that it ends, as a lineage tells of it.
+    #[must_use]
+    pub const fn ended(&self) -> SealedEpoch {
+        let position = self.header.position;
+        SealedEpoch { epoch: position.epoch(), slot: position.slot(), nonce: self.header.nonce }
+    }
+}
+
 /// The bytes of a seal.
 ///
 /// # Errors

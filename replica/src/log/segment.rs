@@ -7,6 +7,7 @@ use crdt_core::{Dot, Position, ReplicaId};
 
 use crate::{
     key::ObjectKey,
+    keyspace::Mark,
     name::{ReplicaName, Roster},
 };
 
@@ -19,7 +20,7 @@ use super::{
     envelope::{MacKey, ObjectKind, Opened, wrap},
     error::{DecodeError, EncodeError, Place},
     header::{LogHeader, check_all_used},
-    mark::{Eviction, Mark, put_evictions, put_marks, read_evictions, read_marks},
+    mark::{Eviction, put_evictions, put_marks, read_evictions, read_marks},
     rows::Rows,
 };
 

@@ -2,7 +2,7 @@
 //! Layer 0.
 
 use core::fmt;
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
 use bytes::Bytes;
 
@@ -61,6 +61,43 @@ pub trait Bucket: Send + Sync + fmt::Debug {
 
     /// Deletes the object. To delete what is not there is done too.
     fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>>;
+}
+
+/// A shared bucket is a bucket.
+impl<B: Bucket + ?Sized> Bucket for Arc<B> {
+    fn create<'a>(&'a self, key: &'a str, body: Bytes) -> Answer<'a, Result<Created, BucketError>> {
+        (**self).create(key, body)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
+        (**self).get(key)
+    }
+
+    fn get_range<'a>(
+        &'a self,
+        key: &'a str,
+        start: u64,
+        length: u64,
+    ) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
+        (**self).get_range(key, start, length)
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Result<Page, BucketError>> {
+        (**self).list(prefix, after, limit)
+    }
+
+    fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>> {
+        (**self).folders(prefix)
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>> {
+        (**self).delete(key)
+    }
 }
 
 /// What became of a create.

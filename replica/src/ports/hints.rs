@@ -2,6 +2,7 @@
 //! Layer 0.
 
 use core::fmt;
+use std::sync::Arc;
 
 use super::Answer;
 
@@ -14,6 +15,17 @@ pub trait Hints: Send + Sync + fmt::Debug {
 
     /// The hint's cause has been dealt with: what it pointed to has been pulled. A queue deletes its message now.
     fn done(&self, hint: Hint) -> Answer<'_, ()>;
+}
+
+/// A shared source is a source.
+impl<H: Hints + ?Sized> Hints for Arc<H> {
+    fn next(&self) -> Answer<'_, Hint> {
+        (**self).next()
+    }
+
+    fn done(&self, hint: Hint) -> Answer<'_, ()> {
+        (**self).done(hint)
+    }
 }
 
 /// One hint.

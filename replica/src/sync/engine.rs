@@ -1,12 +1,18 @@
 //! What a running replica is made of.
 //! Layer 4.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crdt_core::{HybridClock, Position, Timestamp};
 
 use super::{
+    alarm::Alarms,
+    outbox::Outbox,
     signal::{Signal, Watermark},
+    snapshot::Kept,
     state::State,
     store::{Store, World},
     takeover::LogPlace,
@@ -14,8 +20,9 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     key::ObjectKey,
-    keyspace::{Change, Changed, Keyspace, Refusal},
+    keyspace::{Change, Changed, Keyspace, Mark, Refusal},
     log::{Keys, MacKey},
+    ports::Hints,
     settings::Settings,
 };
 
@@ -38,17 +45,35 @@ pub(crate) struct Engine {
     pub(crate) mac: Option<MacKey>,
     /// Its own log, in its own region's bucket.
     pub(crate) own: LogPlace,
+    /// False for an observer: it has no log, and writes nothing.
+    pub(crate) writes: bool,
     /// Every bucket that is read, its own first.
     pub(crate) regions: Vec<Region>,
+    pub(crate) hints: Vec<Arc<dyn Hints>>,
     /// Written in every object that it makes.
     pub(crate) nonce: [u8; 16],
     pub(crate) keyspace: Keyspace,
     state: Mutex<State>,
     clock: Mutex<HybridClock>,
+    /// Segments that were cut and are not in the bucket yet.
+    pub(crate) outbox: Outbox,
+    /// The own snapshots that a recovery could begin with.
+    pub(crate) kept: Mutex<Kept>,
+    pub(crate) alarms: Alarms,
+    /// Set while less is applied than this replica has promised to hold: it takes no writes then.
+    pub(crate) short: AtomicBool,
+    /// Set when the replica is to be closed: one more snapshot, and then no more.
+    pub(crate) closing: AtomicBool,
     /// Raised when something waits to be flushed that did not before.
     pub(crate) changed: Signal,
     /// Raised when somebody wants it flushed now.
     pub(crate) flush: Signal,
+    /// Raised when a snapshot is due.
+    pub(crate) snapshot: Signal,
+    /// Raised when a replica was met whose log nobody reads yet.
+    pub(crate) discover: Signal,
+    /// Raised when something was applied.
+    pub(crate) applied: Watermark<u64, Ended>,
     /// The last position of the own log that is in the bucket.
     pub(crate) durable: Watermark<Position, Ended>,
 }
@@ -58,32 +83,63 @@ pub(crate) struct Opened {
     pub(crate) settings: Settings,
     pub(crate) world: World,
     pub(crate) own: LogPlace,
+    pub(crate) writes: bool,
     pub(crate) regions: Vec<Region>,
+    pub(crate) hints: Vec<Arc<dyn Hints>>,
     pub(crate) nonce: [u8; 16],
     pub(crate) keyspace: Keyspace,
     pub(crate) state: State,
     pub(crate) clock: HybridClock,
     pub(crate) durable: Position,
+    pub(crate) kept: Kept,
+    pub(crate) alarms: Alarms,
 }
 
 impl Engine {
     pub(crate) fn new(opened: Opened) -> Arc<Self> {
-        let Opened { settings, world, own, regions, nonce, keyspace, state, clock, durable } = opened;
-        Arc::new(Self {
+        let Opened {
+            settings,
+            world,
+            own,
+            writes,
+            regions,
+            hints,
+            nonce,
+            keyspace,
+            state,
+            clock,
+            durable,
+            kept,
+            alarms,
+        } = opened;
+        let engine = Self {
             settings,
             world,
             keys: own.keys.clone(),
             mac: own.mac.clone(),
             own,
+            writes,
             regions,
+            hints,
             nonce,
             keyspace,
             state: Mutex::new(state),
             clock: Mutex::new(clock),
+            outbox: Outbox::default(),
+            kept: Mutex::new(kept),
+            alarms,
+            short: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             changed: Signal::default(),
             flush: Signal::default(),
+            snapshot: Signal::default(),
+            discover: Signal::default(),
+            applied: Watermark::new(0),
             durable: Watermark::new(durable),
-        })
+        };
+        engine.keyspace.limit_memory(engine.settings.memory_bytes);
+        engine.after_applying(&mut engine.state());
+        Arc::new(engine)
     }
 
     /// What is known. It is locked for moments only, and never across an await.
@@ -95,16 +151,47 @@ impl Engine {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The time for a write.
     pub(crate) fn tick(&self) -> Result<Timestamp, Error> {
         let tick = self.clock().tick(self.world.clock.wall_ms());
         tick.map_err(|skew| Error::new(ErrorKind::ClockSkew, skew.to_string()))
     }
 
-    /// Makes local changes, all or none.
-    pub(crate) fn change(&self, changes: &[(ObjectKey, Change)]) -> Result<Position, Error> {
+    /// Data from too far in the future is merged all the same, and does not drag the clock.
+    pub(crate) fn observe(&self, time: Timestamp) {
+        if self.clock().observe(time, self.world.clock.wall_ms()) == crdt_core::Observed::TooFarAhead {
+            self.alarms.count_ahead();
+        }
+    }
+
+    /// Bytes of changes that are not in the bucket yet, estimated from above.
+    pub(crate) fn pending_bytes(&self) -> u64 {
+        self.keyspace.pending_bytes() + self.outbox.bytes()
+    }
+
+    /// Makes local changes and marks, all or none.
+    pub(crate) fn change(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Position, Error> {
+        self.change_by(|keyspace| keyspace.batch(changes, marks).map(|changed| (changed, ())))
+            .map(|(position, ())| position)
+    }
+
+    /// The same with whatever `change` does, all of it or nothing. It is done again when the open segment was full.
+    pub(crate) fn change_by<R>(
+        &self,
+        change: impl Fn(&Keyspace) -> Result<(Changed, R), Refusal>,
+    ) -> Result<(Position, R), Error> {
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
-        let waiting = self.keyspace.pending_bytes();
+        if self.closing.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the replica is being closed"));
+        }
+        if self.short.load(Ordering::Acquire) || !self.writes {
+            return Err(self.takes_no_writes());
+        }
+        let waiting = self.pending_bytes();
         if waiting > self.settings.pending_bytes {
             let message = format!(
                 "too much waits for the bucket; try again when it has caught up: pending_bytes={waiting} limit={}",
@@ -112,25 +199,86 @@ impl Engine {
             );
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
-        let changed = match changes {
-            [(key, change)] => self.keyspace.change(key, change),
-            changes => self.keyspace.batch(changes),
+        let (Changed { position, was_idle }, result) = loop {
+            match change(&self.keyspace) {
+                Ok(changed) => break changed,
+                // The segment is cut here and now, so that no writer outruns whoever polls `run`.
+                Err(Refusal::SegmentFull) => self.cut_when_full()?,
+                Err(refusal @ Refusal::KindMismatch { .. }) => {
+                    return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
+                }
+                Err(refusal @ Refusal::MemoryFull { .. }) => {
+                    return Err(Error::new(ErrorKind::Backpressure, refusal.to_string()));
+                }
+                Err(refusal @ (Refusal::Overflow(_) | Refusal::TooLarge { .. })) => {
+                    return Err(Error::new(ErrorKind::Invalid, refusal.to_string()));
+                }
+            }
         };
-        let Changed { position, was_idle } = changed.map_err(|refusal| match &refusal {
-            Refusal::KindMismatch { .. } => Error::new(ErrorKind::KindMismatch, refusal.to_string()),
-            Refusal::Overflow(_) => Error::new(ErrorKind::Invalid, refusal.to_string()),
-        })?;
         if was_idle {
             self.changed.raise();
         }
         if waiting >= self.settings.segment_bytes {
             self.flush.raise();
         }
-        Ok(position)
+        Ok((position, result))
+    }
+
+    fn takes_no_writes(&self) -> Error {
+        if !self.writes {
+            return Error::new(ErrorKind::Invalid, "an observer writes nothing; open a replica");
+        }
+        let message = "less has come back than this replica promised to hold; try again when it has caught up";
+        Error::new(ErrorKind::Backpressure, message)
+    }
+
+    /// To be called whenever more has been applied, while the state is locked.
+    pub(crate) fn after_applying(&self, state: &mut State) {
+        if state.purge_due {
+            state.purge(&self.keyspace);
+        }
+        let own = self.own.name.id();
+        let acknowledged = state.logs.get(&own).map(|log| &log.ack);
+        let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack));
+        self.short.store(short, Ordering::Release);
+        if state.logs.get(&own).is_some_and(|log| log.evicted.is_some()) {
+            let name = &self.own.name;
+            self.end(ErrorKind::Evicted, format!("the replica was evicted; open one of another name: replica={name}"));
+        }
+        self.applied.rise(self.applied.reached() + 1);
+        if self.kept().is_due(state) {
+            self.snapshot.raise();
+        }
+    }
+
+    /// Writes what waits and a snapshot, and stops. Whoever polls `run` does the work.
+    ///
+    /// # Errors
+    ///
+    /// What stopped the replica before.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.closing.store(true, Ordering::Release);
+        self.snapshot.raise();
+        match self.ended().await {
+            error if error.kind() == ErrorKind::Closed => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Waits until the replica has stopped for good, and says why.
+    pub(crate) async fn ended(&self) -> Error {
+        loop {
+            if let Err((kind, message)) = self.applied.wait(u64::MAX).await {
+                return Error::new(kind, message);
+            }
+        }
     }
 
     /// Stops for good: nothing is written any more.
     pub(crate) fn end(&self, kind: ErrorKind, message: impl Into<String>) {
-        self.durable.end((kind, message.into()));
+        let ended = (kind, message.into());
+        self.applied.end(ended.clone());
+        self.durable.end(ended);
+        self.keyspace.end_watches();
     }
 }

@@ -1,26 +1,31 @@
-//! Writing the own log.
+//! Cutting the own log, and writing it.
 //! Layer 4.
 
 use core::pin::pin;
 
+use bytes::Bytes;
+use crdt_core::Position;
 use futures_util::future::select;
 
-use super::{Engine, store::Patience};
+use super::{Engine, outbox::Waiting, state::State, store::Patience};
 use crate::{
     error::{Error, ErrorKind},
-    log::{LogHeader, decode, encode_segment},
+    keyspace::{Cut, OPEN_BYTES_MAX},
+    log::{Eviction, LogHeader, encode_segment, hash_of},
 };
 
 impl Engine {
     /// Cuts and writes segments, one at a time, for as long as the log is this replica's.
     pub(crate) async fn keep_flushing(&self) -> Error {
         loop {
-            while self.keyspace.pending_bytes() == 0 {
+            while self.pending_bytes() == 0 && self.state().evictions.is_empty() {
                 self.changed.wait().await;
             }
-            // What arrives meanwhile goes into the same segment.
-            let interval = pin!(self.world.clock.sleep(self.settings.flush_interval));
-            select(interval, pin!(self.flush.wait())).await;
+            if self.outbox.is_empty() {
+                // What arrives meanwhile goes into the same segment.
+                let interval = pin!(self.world.clock.sleep(self.settings.flush_interval));
+                select(interval, pin!(self.flush.wait())).await;
+            }
             if let Err(error) = self.flush_once().await {
                 self.end(error.kind(), error.to_string());
                 return error;
@@ -28,53 +33,92 @@ impl Engine {
         }
     }
 
-    /// Cuts what has changed, or nothing, and writes it.
+    /// Cuts what has changed, and writes all that was cut.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Fenced`] when another process has the slot. Anything that may pass is repeated until it has passed:
     /// what the log owes must not be dropped.
     pub(crate) async fn flush_once(&self) -> Result<(), Error> {
-        let (key, bytes) = self.cut()?;
-        let position = self.state().position_of(self.own.name.id());
-        if !self.own.put_own(&key, &bytes, Patience::Endless).await? {
-            let name = &self.own.name;
-            return Err(Error::new(
-                ErrorKind::Fenced,
-                format!(
-                    "another process has taken this replica's log over; stop this one, or open another name: \
-                     replica={name}"
-                ),
-            ));
+        if self.keyspace.pending_bytes() > 0 || !self.state().evictions.is_empty() {
+            self.cut_now()?;
         }
-        position.into_iter().for_each(|position| self.durable.rise(position));
+        while let Some(Waiting { position, key, bytes }) = self.outbox.first() {
+            if !self.own.put_own(&key, &bytes, Patience::Endless).await? {
+                return Err(self.fenced());
+            }
+            self.outbox.written();
+            self.durable.rise(position);
+            tracing::debug!(replica = %self.own.name, %position, bytes = bytes.len(), "segment written");
+        }
         Ok(())
     }
 
-    /// Cuts the open segment. No await: nothing is applied while it is taken.
-    fn cut(&self) -> Result<(String, bytes::Bytes), Error> {
+    pub(crate) fn fenced(&self) -> Error {
+        let name = &self.own.name;
+        Error::new(
+            ErrorKind::Fenced,
+            format!(
+                "another process has taken this replica's log over; stop this one, or open another name: replica={name}"
+            ),
+        )
+    }
+
+    /// Cuts the open segment, even if it is empty. Returns its position, which is durable when the outbox is written.
+    pub(crate) fn cut_now(&self) -> Result<Position, Error> {
         let mut state = self.state();
         let cut = self.keyspace.cut();
-        let me = cut.dot.replica;
-        let frontier = state.applied.frontier.clone();
-        state.published.join(&frontier);
+        self.publish(&mut state, &cut)
+    }
+
+    /// Cuts, if the open segment is still nearly full: several writers may have found it so.
+    pub(crate) fn cut_when_full(&self) -> Result<(), Error> {
+        let mut state = self.state();
+        if self.keyspace.pending_bytes() > OPEN_BYTES_MAX / 4 {
+            let cut = self.keyspace.cut();
+            self.publish(&mut state, &cut)?;
+            self.changed.raise();
+            self.flush.raise();
+        }
+        Ok(())
+    }
+
+    /// Makes a segment of what was cut, and puts it into the outbox. No await: nothing is applied while it is taken.
+    pub(crate) fn publish(&self, state: &mut State, cut: &Cut) -> Result<Position, Error> {
+        let published = self.try_publish(state, cut);
+        if let Err(error) = &published {
+            // What was cut and cannot be written is lost to the log: nothing may follow it.
+            self.end(error.kind(), error.to_string());
+        }
+        published
+    }
+
+    fn try_publish(&self, state: &mut State, cut: &Cut) -> Result<Position, Error> {
+        let (me, position) = (cut.dot.replica, cut.dot.position);
+        state.published.join(&state.applied.frontier);
+        let own = state.logs.entry(me).or_default();
         let header = LogHeader {
             replica: self.own.name.clone(),
-            position: cut.dot.position,
+            position,
             nonce: self.nonce,
-            previous: state.logs.get(&me).and_then(|log| log.hash),
+            previous: own.hash,
             wall_ms: self.world.clock.wall_ms(),
             hlc: self.clock().last(),
+            ack: own.ack.clone(),
             frontier: state.published.clone(),
-            ack: state.logs.get(&me).map(|log| log.ack.clone()).unwrap_or_default(),
         };
-        let key = self.keys.log(&self.own.name, cut.dot.position);
+        let evictions: Vec<Eviction> = std::mem::take(&mut state.evictions).into_values().collect();
+        let key = self.keys.log(&self.own.name, position);
         let rows = cut.rows.iter().map(|(key, changes)| (key, changes));
-        let bytes = encode_segment(&header, &state.roster, rows, &[], &[], &key, self.mac.as_ref())
-            .map_err(|error| Error::encoding(&key, error))?;
-        let object = decode(&bytes, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))?;
-        state.published.advance(cut.dot);
-        state.passed_own(&object);
-        Ok((key, bytes))
+        let bytes: Bytes =
+            encode_segment(&header, &state.roster, rows, &evictions, &cut.marks, &key, self.mac.as_ref())
+                .map_err(|error| Error::encoding(&key, error))?;
+        let Some(hash) = hash_of(&bytes) else { return Err(Error::new(ErrorKind::Invalid, "an object has a trailer")) };
+        state.log_bytes += bytes.len() as u64;
+        state.passed_own(&header, hash, cut, &evictions)?;
+        tracing::debug!(replica = %self.own.name, %position, paths = cut.rows.len(), bytes = bytes.len(), "segment cut");
+        self.outbox.push(Waiting { position, key, bytes });
+        self.after_applying(state);
+        Ok(position)
     }
 }

@@ -1,16 +1,29 @@
-//! Keeping replicas in step: opening a log, writing it, and reading those of the peers.
+//! Keeping replicas in step: opening a log, writing it, reading those of the peers, and snapshots.
 //! Layer 4.
 
+mod alarm;
+mod collect;
 mod engine;
+mod evict;
+mod fetch;
 mod flush;
+mod graves;
+mod lineage;
+mod merge;
 mod open;
+mod outbox;
+mod probe;
 mod pull;
+mod recover;
 mod rows;
+mod run;
+mod shelf;
 mod signal;
+mod snapshot;
 mod state;
 mod store;
 mod takeover;
 
 pub(crate) use engine::Engine;
-pub(crate) use open::open;
+pub(crate) use open::{Plan, observe, open};
 pub(crate) use store::World;

@@ -1,155 +1,182 @@
 //! Opening a replica: taking its log over, and recovering from it.
 //! Layer 4.
 
-use std::{collections::BTreeMap, sync::Arc};
+use core::{pin::pin, time::Duration};
+use std::sync::Arc;
 
 use crdt_core::{DotSource, HybridClock, Position};
-use futures_util::{
-    StreamExt,
-    future::{BoxFuture, FutureExt},
-    stream::FuturesUnordered,
-};
+use futures_util::future::{Either, join_all, select};
 
 use super::{
     Engine,
+    alarm::Alarms,
     engine::{Opened, Region},
-    pull::{Pulled, Puller},
-    signal::Signal,
-    state::State,
+    fetch::read_by_peers,
+    lineage, probe,
+    recover::Recovery,
+    run::logs_in,
+    snapshot::Kept,
+    state::{State, own_history_lost},
     store::{Patience, Store, World},
     takeover::LogPlace,
 };
 use crate::{
-    error::Error,
+    error::{Error, ErrorKind},
     keyspace::Keyspace,
     log::{Keys, MacKey},
     name::ReplicaName,
-    ports::Bucket,
+    ports::{Bucket, Hints},
     settings::Settings,
 };
 
-/// Opens a replica: takes its log over, and replays it.
-pub(crate) async fn open(
-    name: ReplicaName,
-    bucket: Arc<dyn Bucket>,
-    peers: Vec<(String, Arc<dyn Bucket>)>,
-    keys: Keys,
-    mac: Option<MacKey>,
-    world: World,
-    settings: Settings,
-) -> Result<Arc<Engine>, Error> {
-    let patience = Patience::For(settings.catch_up);
-    let store = Store::new(bucket, world.clone());
-    let own = LogPlace { store: store.clone(), keys, mac, name: name.clone() };
-    let mut clock = HybridClock::new(settings.clock_ahead.as_millis() as u64);
-    let nonce = world.nonce();
-    let wall = || world.clock.wall_ms();
-    let claim = own.take_over(wall, clock.last(), nonce, patience).await?;
-
-    let keyspace = Keyspace::new(DotSource::new(name.id(), claim.epoch), world.random(), settings.shards);
-    let mut state = State::default();
-    state.meet(&name)?;
-    replay(&own, &keyspace, &mut state, &mut clock, &world, claim.sealed, patience).await?;
-
-    let mut regions = vec![Region { name: name.as_str().to_owned(), store }];
-    regions.extend(peers.into_iter().map(|(name, bucket)| Region { name, store: Store::new(bucket, world.clone()) }));
-    Ok(Engine::new(Opened { settings, world, own, regions, nonce, keyspace, state, clock, durable: claim.sealed }))
+/// What a replica or an observer is opened with.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: ReplicaName,
+    pub(crate) bucket: Arc<dyn Bucket>,
+    pub(crate) peers: Vec<(String, Arc<dyn Bucket>)>,
+    pub(crate) hints: Vec<Arc<dyn Hints>>,
+    pub(crate) keys: Keys,
+    pub(crate) mac: Option<MacKey>,
+    pub(crate) world: World,
+    pub(crate) settings: Settings,
 }
 
-/// Applies the own log from its first object to the seal with which it was taken over.
-async fn replay(
-    own: &LogPlace,
-    keyspace: &Keyspace,
-    state: &mut State,
-    clock: &mut HybridClock,
-    world: &World,
-    sealed: Position,
-    patience: Patience,
-) -> Result<(), Error> {
-    use crate::log::LogObject;
-    let mut next = Position::FIRST;
-    loop {
-        match own.read(next, patience).await? {
-            Some(LogObject::Segment(segment)) => {
-                state.apply(keyspace, &segment)?;
-                state.published.join(&segment.header().frontier);
-                state.published.advance(segment.dot());
-                let _counted = clock.observe(segment.header().hlc, world.clock.wall_ms());
-                next = next.next().ok_or_else(|| own.lost("the log is full"))?;
-            }
-            Some(LogObject::Seal(found)) => {
-                state.pass_seal(&found)?;
-                state.published.join(&found.seal().header.frontier);
-                if next == sealed {
-                    return Ok(());
-                }
-                let epoch = found.seal().next_epoch.ok_or_else(|| own.lost("the log goes on behind its last seal"))?;
-                next = Position::new(epoch, 0);
-            }
-            None => return Err(own.lost("an object of the own log is gone")),
+impl Plan {
+    fn regions(&self) -> Vec<Region> {
+        let region = |name: &str, bucket: &Arc<dyn Bucket>| {
+            let store = Store::new(bucket.clone(), self.world.clone());
+            Region { name: name.to_owned(), store }
+        };
+        let own = region(&self.name, &self.bucket);
+        [own].into_iter().chain(self.peers.iter().map(|(name, bucket)| region(name, bucket))).collect()
+    }
+
+    fn own(&self, regions: &[Region]) -> LogPlace {
+        let (keys, mac, name) = (self.keys.clone(), self.mac.clone(), self.name.clone());
+        LogPlace { store: regions[0].store.clone(), keys, mac, name }
+    }
+
+    fn clock(&self) -> HybridClock {
+        HybridClock::new(self.settings.clock_ahead.as_millis() as u64)
+    }
+}
+
+/// Opens a replica: takes its log over, and recovers what is in its own bucket.
+pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
+    let patience = Patience::For(plan.settings.catch_up);
+    let regions = plan.regions();
+    let own = plan.own(&regions);
+    let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::default());
+
+    // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
+    let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
+    let tail = own.tail(patience).await?;
+    for (reader, position) in read {
+        if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
+            return Err(own_history_lost(&own.name, &reader, position));
         }
     }
+    if tail.position == Position::FIRST {
+        probe::probe(&own, nonce, patience).await?;
+    }
+    let is_new = tail.lineage.is_empty() && tail.position.slot() == 0;
+
+    let wall = || plan.world.clock.wall_ms();
+    let claim = own.take_over(wall, clock.last(), nonce, patience).await?;
+    let keyspace = Keyspace::new(DotSource::new(own.name.id(), claim.epoch), plan.world.random(), plan.settings.shards);
+    let (world, name) = (&plan.world, own.name.clone());
+    let mut recovery = Recovery { own: &own, keyspace: &keyspace, world, clock: &mut clock, alarms: &alarms, patience };
+    let (state, kept) = recovery.recover(claim.sealed).await?;
+    if state.logs.get(&name.id()).is_some_and(|log| log.evicted.is_some()) {
+        let message = format!("the replica was evicted; open one of another name: replica={name}");
+        return Err(Error::new(ErrorKind::Evicted, message));
+    }
+    let Plan { hints, world, settings, .. } = plan;
+    let opened = Opened {
+        settings,
+        world,
+        own,
+        writes: true,
+        regions,
+        hints,
+        nonce,
+        keyspace,
+        state,
+        clock,
+        durable: claim.sealed,
+        kept,
+        alarms,
+    };
+    let engine = Engine::new(opened);
+    let is_behind = engine.state().is_behind();
+    if is_new || is_behind {
+        engine.try_to_catch_up(is_new).await;
+    }
+    Ok(engine)
+}
+
+/// What the peers have read of the own log. A region that is out of reach does not keep this one from starting: what was
+/// read there is checked when it is read.
+async fn read_elsewhere(
+    regions: &[Region],
+    own: &LogPlace,
+    world: &World,
+    limit: Duration,
+) -> Vec<(ReplicaName, Position)> {
+    let patience = Patience::For(limit);
+    let reading = pin!(async {
+        let logs = join_all(regions.iter().map(|region| logs_in(region, own, patience))).await;
+        read_by_peers(&own.name, logs.into_iter().filter_map(Result::ok).flatten().collect(), patience).await
+    });
+    match select(reading, world.clock.sleep(limit)).await {
+        Either::Left((read, _)) => read,
+        Either::Right(_) => Vec::new(),
+    }
+}
+
+/// Opens an observer: it takes nothing over and writes nothing. It goes by a name of its own, which is in no log, since the
+/// log of the name that it was given is one of those that it reads.
+pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
+    plan.name = ReplicaName::observer(plan.world.random());
+    let regions = plan.regions();
+    let own = plan.own(&regions);
+    let keyspace = Keyspace::new(DotSource::new(own.name.id(), 0), plan.world.random(), plan.settings.shards);
+    let (clock, nonce) = (plan.clock(), plan.world.nonce());
+    let Plan { hints, world, settings, .. } = plan;
+    let opened = Opened {
+        settings,
+        world,
+        own,
+        writes: false,
+        regions,
+        hints,
+        nonce,
+        keyspace,
+        state: State::default(),
+        clock,
+        durable: Position::FIRST,
+        kept: Kept::default(),
+        alarms: Alarms::default(),
+    };
+    let engine = Engine::new(opened);
+    engine.try_to_catch_up(true).await;
+    engine
 }
 
 impl Engine {
-    /// Everything that a replica does in the background, in one future: it never ends but with an error that stops it.
-    pub(crate) async fn run(self: &Arc<Self>) -> Error {
-        let mut tasks: FuturesUnordered<BoxFuture<'_, Option<Error>>> = FuturesUnordered::new();
-        let mut looks: BTreeMap<(usize, ReplicaName), Arc<Signal>> = BTreeMap::new();
-        tasks.push(async { Some(self.keep_flushing().await) }.boxed());
-        loop {
-            for (number, log) in self.discover().await {
-                let place = (number, log.name.clone());
-                if log.name != self.own.name && !looks.contains_key(&place) {
-                    let look = Arc::new(Signal::default());
-                    looks.insert(place, look.clone());
-                    let puller = Puller::new(self, log, look);
-                    tasks.push(async { Some(puller.keep_pulling(self).await) }.boxed());
-                }
+    /// Tries for `catch_up` to reach what this replica had seen before, or for a new one what a peer holds. Then it serves
+    /// all the same, and says that it is behind.
+    async fn try_to_catch_up(self: &Arc<Self>, is_new: bool) {
+        let catching_up = async {
+            if is_new && let Err(error) = self.bootstrap().await {
+                self.alarms.raise("bootstrap", &error);
             }
-            let mut rest = self.world.clock.sleep(self.settings.discovery_interval).fuse();
-            loop {
-                futures_util::select_biased! {
-                    () = rest => break,
-                    ended = tasks.select_next_some() => if let Some(error) = ended { return error },
-                }
-            }
-        }
-    }
-
-    /// The logs that there are, with the number of the region they are in. A bucket that does not answer is skipped.
-    async fn discover(&self) -> Vec<(usize, LogPlace)> {
-        let mut found = Vec::new();
-        for (number, region) in self.regions.iter().enumerate() {
-            let prefix = self.keys.logs_prefix();
-            let folders = region.store.folders(&prefix, Patience::For(self.settings.catch_up)).await;
-            for name in folders.unwrap_or_default().iter().filter_map(|folder| ReplicaName::new(folder).ok()) {
-                let (store, keys, mac) = (region.store.clone(), self.keys.clone(), self.mac.clone());
-                found.push((number, LogPlace { store, keys, mac, name }));
-            }
-        }
-        found
-    }
-
-    /// Reads every log until there is nothing new in any of them. Returns whether all of them were read to their ends.
-    pub(crate) async fn catch_up(self: &Arc<Self>) -> bool {
-        let mut complete = true;
-        for (_, log) in self.discover().await {
-            if log.name == self.own.name {
-                continue;
-            }
-            let mut puller = Puller::new(self, log, Arc::default());
-            loop {
-                match puller.pull(self, Patience::For(self.settings.catch_up)).await {
-                    Ok(Pulled::Applied) => {}
-                    Ok(Pulled::UpToDate | Pulled::Ended) => break,
-                    Ok(Pulled::Collected) | Err(_) => {
-                        complete = false;
-                        break;
-                    }
-                }
-            }
-        }
-        complete
+            self.catch_up().await;
+        };
+        let published = self.state().published.clone();
+        let enough = async { if is_new { core::future::pending().await } else { self.wait_for(&published).await } };
+        let (catching_up, enough) = (pin!(catching_up), pin!(enough));
+        select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
     }
 }

@@ -5,18 +5,26 @@ use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
 use crdt_core::Position;
-use futures_util::future::select;
+use futures_util::{StreamExt, future::select, stream};
 
-use super::{Engine, signal::Signal, store::Patience, takeover::LogPlace};
-use crate::{error::Error, log::LogObject};
+use super::{Engine, signal::Signal, state::history_lost, store::Patience, takeover::LogPlace};
+use crate::{
+    error::{Error, ErrorKind},
+    log::{FoundSeal, LogObject, Segment},
+};
 
-/// One peer's log, and where reading it has got to.
+/// One peer's log.
 #[derive(Debug)]
 pub(crate) struct Puller {
     pub(crate) log: LogPlace,
     /// Raised by a hint: look now.
     pub(crate) look: Arc<Signal>,
-    next: Position,
+    /// The seal that was passed last, and the epoch where the log goes on behind it.
+    passed: Option<(Position, u32)>,
+    /// How many objects are asked for at once.
+    ahead: u32,
+    /// When the log was last looked over with a list.
+    looked_over: Duration,
 }
 
 /// What asking for the next object gave.
@@ -24,89 +32,217 @@ pub(crate) struct Puller {
 pub(crate) enum Pulled {
     /// Something was applied.
     Applied,
-    /// There is nothing new.
+    /// There is nothing new, as far as one GET tells.
+    NotThere,
+    /// There is nothing new, and the log is the one that was read before.
     UpToDate,
     /// The log goes on, and its next object has been collected: only a snapshot helps.
-    Collected,
+    Collected(Position),
     /// The log has ended: its replica was evicted.
     Ended,
 }
 
+/// Objects are at most 16 MiB each.
+const AHEAD_MAX: u32 = 8;
+
 impl Puller {
-    /// Starts where the replica has got to. The first object of any log is at (0, 0) and is never collected.
     pub(crate) fn new(engine: &Engine, log: LogPlace, look: Arc<Signal>) -> Self {
-        let state = engine.state();
-        let id = log.name.id();
-        let after = state.logs.get(&id).and_then(|known| known.lineage.last()).copied();
-        let next = match (state.position_of(id), after) {
-            (None, _) => Position::FIRST,
-            // Behind a seal the log goes on in the epoch that the seal names: the seal is read again for that.
-            (Some(at), Some(seal)) if (at.epoch(), at.slot()) == (seal.epoch, seal.slot) => at,
-            (Some(at), _) => at.next().unwrap_or(at),
-        };
-        drop(state);
-        Self { log, look, next }
+        let looked_over = engine.world.clock.elapsed();
+        Self { log, look, passed: None, ahead: 1, looked_over }
     }
 
     /// Reads on for ever.
-    pub(crate) async fn keep_pulling(mut self, engine: &Engine) -> Error {
+    pub(crate) async fn keep_pulling(mut self, engine: &Engine) {
         let settings = &engine.settings;
         let mut pause = settings.poll_min;
+        let place = format!("log {}", self.log.name);
         loop {
-            match self.pull(engine, Patience::For(settings.catch_up)).await {
+            let pulled = self.pull(engine, Patience::For(settings.catch_up)).await;
+            match &pulled {
+                Ok(Pulled::Collected(_)) => {}
+                Ok(Pulled::NotThere) => engine.alarms.answered(&place),
+                Ok(_) => engine.alarms.clear(&place),
+                Err(error) => engine.alarms.raise(&place, error),
+            }
+            match pulled {
                 Ok(Pulled::Applied) => {
                     pause = settings.poll_min;
                     continue;
                 }
-                Ok(Pulled::UpToDate) => pause = (pause * 2).min(settings.poll_max),
-                Ok(Pulled::Collected | Pulled::Ended) | Err(_) => pause = settings.poll_max,
+                Ok(Pulled::UpToDate | Pulled::NotThere) => {}
+                Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await {
+                    Ok(true) => continue,
+                    Ok(false) => engine.alarms.raise(&place, &out_of_reach(&self.log, next)),
+                    Err(error) => engine.alarms.raise(&place, &error),
+                },
+                Ok(Pulled::Ended) | Err(_) => pause = settings.poll_max,
             }
-            self.pause(engine, pause).await;
+            let (sleep, look) = (pin!(engine.world.clock.sleep(pause)), pin!(self.look.wait()));
+            pause = match select(sleep, look).await {
+                futures_util::future::Either::Left(_) => (pause * 2).min(settings.poll_max),
+                futures_util::future::Either::Right(_) => settings.poll_min,
+            };
         }
     }
 
-    async fn pause(&self, engine: &Engine, pause: Duration) {
-        let (sleep, look) = (pin!(engine.world.clock.sleep(pause)), pin!(self.look.wait()));
-        select(sleep, look).await;
-    }
-
-    /// Asks for the next object of the log, and applies it if it is there.
+    /// Asks for what comes next in the log, and applies what is there.
     pub(crate) async fn pull(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
-        match self.log.read(self.next, patience).await? {
-            Some(LogObject::Segment(segment)) => {
-                engine.state().apply(&engine.keyspace, &segment)?;
-                self.observe(engine, &segment);
-                self.next = self.next.next().ok_or_else(|| self.log.lost("the log is full"))?;
-                Ok(Pulled::Applied)
+        let id = self.log.name.id();
+        let (at, lineage_end, heard, last) = {
+            let state = engine.state();
+            let log = state.logs.get(&id);
+            let end = log.and_then(|log| log.lineage.last()).map(|ended| Position::new(ended.epoch, ended.slot));
+            let last = log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last);
+            (state.position_of(id), end, log.and_then(|log| log.heard), last)
+        };
+        let next = match at {
+            None => Position::FIRST,
+            Some(at) if last.is_some_and(|last| at >= last) => return Ok(Pulled::Ended),
+            Some(at) if lineage_end == Some(at) => match self.behind_seal(engine, at, patience).await? {
+                Some(next) => next,
+                None => return Ok(Pulled::Ended),
+            },
+            Some(at) => at.next().ok_or_else(|| self.log.lost("the log is full"))?,
+        };
+        let known = heard.filter(|heard| *heard >= next);
+        let count = match known {
+            Some(heard) if heard.epoch() == next.epoch() => {
+                (heard.slot() - next.slot()).saturating_add(1).min(AHEAD_MAX)
             }
-            Some(LogObject::Seal(found)) => {
-                if self.log.goes_beyond(self.next, patience).await? {
-                    return Ok(Pulled::Collected);
-                }
-                let id = self.log.name.id();
-                let mut state = engine.state();
-                if state.position_of(id) != Some(self.next) {
-                    state.pass_seal(&found)?;
-                }
-                match found.seal().next_epoch {
-                    Some(epoch) => self.next = Position::new(epoch, 0),
-                    None => return Ok(Pulled::Ended),
-                }
-                Ok(Pulled::Applied)
+            Some(_) => self.ahead,
+            None => 1,
+        };
+        let log = self.log.clone();
+        let positions = (0..count).filter_map(|more| Some(Position::new(next.epoch(), next.slot().checked_add(more)?)));
+        let mut objects = stream::iter(positions)
+            .map(|position| {
+                let log = &log;
+                async move { (position, log.read_sized(position, patience).await) }
+            })
+            .buffered(count as usize);
+        let mut applied = 0;
+        while let Some((position, object)) = objects.next().await {
+            if last.is_some_and(|last| position > last) {
+                break;
             }
-            None => {
-                let heard = engine.state().logs.get(&self.log.name.id()).and_then(|log| log.heard);
-                let further = heard.is_some_and(|heard| heard >= self.next);
-                if further && self.log.goes_beyond(self.next, patience).await? {
-                    return Ok(Pulled::Collected);
+            match object? {
+                Some((LogObject::Segment(segment), bytes)) => self.apply(engine, &segment, bytes)?,
+                Some((LogObject::Seal(found), _)) => {
+                    if !self.pass_seal(engine, &found, patience).await? {
+                        return Ok(Pulled::Collected(position));
+                    }
+                    self.ahead = 1;
+                    return Ok(Pulled::Applied);
                 }
-                Ok(Pulled::UpToDate)
+                None if applied > 0 => break,
+                None => {
+                    drop(objects);
+                    return self.nothing_at(engine, at, next, known.is_some(), patience).await;
+                }
             }
+            applied += 1;
+        }
+        self.ahead = if applied == count { (self.ahead * 2).min(AHEAD_MAX) } else { 1 };
+        Ok(Pulled::Applied)
+    }
+
+    fn apply(&self, engine: &Engine, segment: &Segment, bytes: u64) -> Result<(), Error> {
+        let header = segment.header();
+        engine.observe(header.hlc);
+        let mut state = engine.state();
+        if let Err(error) = engine.check_own(&state, &header.frontier, &header.replica) {
+            engine.end(error.kind(), error.to_string());
+            return Err(error);
+        }
+        state.apply(&engine.keyspace, segment)?;
+        state.log_bytes += bytes;
+        if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
+            log.contact = Some(engine.world.clock.elapsed());
+        }
+        engine.after_applying(&mut state);
+        drop(state);
+        let (paths, position) = (segment.row_count(), header.position);
+        tracing::debug!(replica = %engine.own.name, peer = %header.replica, %position, paths, bytes, "segment applied");
+        Ok(())
+    }
+
+    /// Passes a seal, if it counts.
+    async fn pass_seal(&mut self, engine: &Engine, found: &FoundSeal, patience: Patience) -> Result<bool, Error> {
+        let position = found.seal().header.position;
+        if self.log.goes_beyond(position, patience).await? {
+            return Ok(false);
+        }
+        let mut state = engine.state();
+        state.pass_seal(found)?;
+        engine.after_applying(&mut state);
+        self.passed = found.seal().next_epoch.map(|epoch| (position, epoch));
+        Ok(true)
+    }
+
+    /// Where the log goes on behind the seal that was applied last, or `None` if it does not.
+    async fn behind_seal(
+        &mut self,
+        engine: &Engine,
+        seal: Position,
+        patience: Patience,
+    ) -> Result<Option<Position>, Error> {
+        if let Some((passed, epoch)) = self.passed
+            && passed == seal
+        {
+            return Ok(Some(Position::new(epoch, 0)));
+        }
+        let known = engine.state().standing(self.log.name.id()).hash;
+        match self.log.read(seal, patience).await? {
+            Some(LogObject::Seal(found)) if known.is_none_or(|known| known == found.hash()) => {
+                self.passed = found.seal().next_epoch.map(|epoch| (seal, epoch));
+                Ok(found.seal().next_epoch.map(|epoch| Position::new(epoch, 0)))
+            }
+            _ => Err(history_lost(&self.log.name, seal)),
         }
     }
 
-    fn observe(&self, engine: &Engine, segment: &crate::log::Segment) {
-        // Data from too far in the future is merged all the same, and does not drag the clock.
-        let _counted = engine.clock().observe(segment.header().hlc, engine.world.clock.wall_ms());
+    /// The next object is not there. Is there nothing new, was it collected, or is the log another one than before?
+    async fn nothing_at(
+        &mut self,
+        engine: &Engine,
+        at: Option<Position>,
+        next: Position,
+        known: bool,
+        patience: Patience,
+    ) -> Result<Pulled, Error> {
+        let now = engine.world.clock.elapsed();
+        if !known && now.saturating_sub(self.looked_over) < engine.settings.discovery_interval {
+            return Ok(Pulled::NotThere);
+        }
+        // The epochs first: what is in one of them when they are listed is in it afterwards.
+        let newest = self.log.epochs(patience).await?.pop();
+        let last = self.log.slots(next.epoch(), None, patience).await?.pop();
+        self.looked_over = now;
+        if last.is_some_and(|last| last >= next) {
+            // It may have come since it was asked for, and then it is there the next time.
+            return Ok(if self.log.exists(next, patience).await? { Pulled::Applied } else { Pulled::Collected(next) });
+        }
+        let has_gone_on = newest.is_some_and(|newest| newest > next.epoch());
+        let stays = match at {
+            None => true,
+            // Seals stay, and so does the newest segment of an epoch.
+            Some(at) if at.epoch() == next.epoch() => last.is_some_and(|last| last >= at),
+            Some(at) => self.log.exists(at, patience).await?,
+        };
+        if has_gone_on && at.is_none() {
+            return Ok(Pulled::Collected(next));
+        }
+        if has_gone_on || !stays {
+            return Err(history_lost(&self.log.name, next));
+        }
+        Ok(Pulled::UpToDate)
     }
+}
+
+fn out_of_reach(log: &LogPlace, next: Position) -> Error {
+    let name = &log.name;
+    let message = format!(
+        "a part of a log was collected, and no snapshot in reach covers it yet: replica={name} position={next}"
+    );
+    Error::new(ErrorKind::Store, message)
 }

@@ -6,28 +6,35 @@ use core::ops::Range;
 use crdt_core::{Dot, Object, Tally};
 
 use crate::{
-    key::InvalidPath,
-    keyspace::{Applied, Batch, Keyspace},
+    key::{InvalidPath, ObjectKey},
+    keyspace::{Applied, Keyspace, Origin, RowBatch},
     log::{RowBody, Segment, WriteRef},
 };
 
-/// Merges every row of `segment`.
+/// Merges every row of `segment`. Returns those of its tallies that are dead then.
 ///
 /// Counters and registers, which are small and of which there are many, are gathered and merged in batches; a set has
 /// elements enough of its own.
-pub(crate) fn merge(keyspace: &Keyspace, applied: &mut Applied, segment: &Segment) -> Result<(), InvalidPath> {
+pub(crate) fn merge(
+    keyspace: &Keyspace,
+    applied: &mut Applied,
+    segment: &Segment,
+    origin: &Origin,
+) -> Result<Vec<(ObjectKey, Tally)>, InvalidPath> {
     let (own, mut rows) = (segment.dot(), segment.rows());
-    let mut gathered = Gathered::new(keyspace);
+    let mut gathered = Gathered::new(keyspace, origin);
     while let Some(row) = rows.next() {
         let body = match row.body {
             RowBody::Counter(tallies) => Body::Counter(append(&mut gathered.tallies, tallies)),
             RowBody::Register { written, removed } => Body::Register(written, append(&mut gathered.dots, removed)),
             RowBody::Set(mut edits) => {
-                keyspace.merge_row(applied, (row.path, row.kind), |object, seen, ahead| {
+                keyspace.merge_row(applied, (row.path, row.kind), origin, |object, seen, ahead| {
                     let Object::OrSet(set) = object else { unreachable!("an object is of its key's kind") };
                     while let Some(edit) = edits.next() {
                         let added = if edit.added { &[own][..] } else { &[] };
-                        set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
+                        ahead.merge_element(set, edit.element, |set| {
+                            set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
+                        });
                         ahead.note(edit.removed, Some(edit.element));
                     }
                 })?;
@@ -40,15 +47,19 @@ pub(crate) fn merge(keyspace: &Keyspace, applied: &mut Applied, segment: &Segmen
             gathered.merge(keyspace, applied)?;
         }
     }
-    gathered.merge(keyspace, applied)
+    gathered.merge(keyspace, applied)?;
+    Ok(gathered.dead)
 }
 
 /// Rows that are to be merged together: their keys, and what they say.
 struct Gathered<'a> {
-    keys: Batch,
+    keys: RowBatch,
     bodies: Vec<Body<'a>>,
     tallies: Vec<Tally>,
     dots: Vec<Dot>,
+    origin: &'a Origin,
+    /// Of what has been merged.
+    dead: Vec<(ObjectKey, Tally)>,
 }
 
 /// What a row says, with ranges of what was gathered.
@@ -57,16 +68,21 @@ enum Body<'a> {
     Register(Option<WriteRef<'a>>, Range<usize>),
 }
 
-impl Gathered<'_> {
-    fn new(keyspace: &Keyspace) -> Self {
-        Self { keys: keyspace.batch_of_rows(), bodies: Vec::new(), tallies: Vec::new(), dots: Vec::new() }
+impl<'a> Gathered<'a> {
+    fn new(keyspace: &Keyspace, origin: &'a Origin) -> Self {
+        let (keys, dead) = (keyspace.row_batch(), Vec::new());
+        Self { keys, bodies: Vec::new(), tallies: Vec::new(), dots: Vec::new(), origin, dead }
     }
 
     fn merge(&mut self, keyspace: &Keyspace, applied: &mut Applied) -> Result<(), InvalidPath> {
-        let Self { keys, bodies, tallies, dots } = self;
-        keyspace.merge_batch(applied, keys, |row, object, seen, ahead| {
+        let Self { keys, bodies, tallies, dots, origin, dead } = self;
+        keyspace.merge_batch(applied, keys, origin, |row, object, seen, ahead| {
+            let mut counted: &[Tally] = &[];
             let body = match &bodies[row] {
-                Body::Counter(range) => RowBody::Counter(&tallies[range.clone()]),
+                Body::Counter(range) => {
+                    counted = &tallies[range.clone()];
+                    RowBody::Counter(counted)
+                }
                 Body::Register(written, range) => {
                     let removed = &dots[range.clone()];
                     ahead.note(removed, None);
@@ -75,6 +91,10 @@ impl Gathered<'_> {
             };
             let same_kind = body.merge_into(object, seen);
             debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+            let is_dead = |tally: &&Tally| {
+                tally.is_dead() && counted.iter().any(|told| told.parts().replica == tally.parts().replica)
+            };
+            dead.extend(object.tallies().iter().filter(is_dead).map(|tally| (seen.key.clone(), *tally)));
         })?;
         bodies.clear();
         tallies.clear();

@@ -1,15 +1,22 @@
-//! What a replica knows of every log, and what it does when it hears of a segment or a seal.
+//! What a replica knows of every log, and what it does when it hears of a segment, a seal or a snapshot.
 //! Layer 4. *Invariant:* nothing here waits: a segment is applied, and the position moved, in one go.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use blake3::Hash;
-use crdt_core::{Frontier, Position, ReplicaId};
+use crdt_core::{Dot, Frontier, Position, ReplicaId};
 
+use super::{
+    graves::Graves,
+    lineage::{self, Standing},
+    rows,
+};
 use crate::{
     error::{Error, ErrorKind},
-    keyspace::{Applied, Keyspace},
-    log::{FoundSeal, LogHeader, LogObject, SealedEpoch, Segment},
+    key::ObjectKey,
+    keyspace::{Applied, Cut, Keyspace, Origin},
+    log::{Evicted, Eviction, FoundSeal, LogHeader, Seal, SealedEpoch, Segment},
     name::{ReplicaName, Roster},
 };
 
@@ -28,6 +35,10 @@ pub(crate) struct LogKnowledge {
     pub(crate) heard: Option<Position>,
     /// The wall clock of its writer when the last object applied was cut, in milliseconds.
     pub(crate) wall_ms: u64,
+    /// Set when its replica was evicted.
+    pub(crate) evicted: Option<Evicted>,
+    /// When, by the clock that never goes back, something new of it was applied last.
+    pub(crate) contact: Option<Duration>,
 }
 
 /// Everything that a replica knows, but for the objects themselves.
@@ -38,10 +49,17 @@ pub(crate) struct State {
     pub(crate) published: Frontier,
     pub(crate) roster: Roster,
     pub(crate) logs: BTreeMap<ReplicaId, LogKnowledge>,
+    pub(crate) graves: Graves,
+    /// Evictions that the next segment declares.
+    pub(crate) evictions: BTreeMap<ReplicaId, Eviction>,
+    /// Set when somebody has acknowledged more: something may be purged.
+    pub(crate) purge_due: bool,
+    /// Bytes of log that were applied or written, ever: what tells when a snapshot is due.
+    pub(crate) log_bytes: u64,
 }
 
 impl State {
-    /// The position that follows what has been applied of a log. The first object of any log is at (0, 0).
+    /// The last position applied of a log.
     pub(crate) fn position_of(&self, replica: ReplicaId) -> Option<Position> {
         self.applied.frontier.get(replica)
     }
@@ -54,22 +72,38 @@ impl State {
         Ok(id)
     }
 
+    /// Where this replica stands in a log.
+    pub(crate) fn standing(&self, replica: ReplicaId) -> Standing<'_> {
+        let log = self.logs.get(&replica);
+        let lineage = log.map_or(&[][..], |log| &log.lineage);
+        Standing { at: self.position_of(replica), hash: log.and_then(|log| log.hash), lineage }
+    }
+
+    /// True while less has been applied than the own log has published: what this replica once knew is not all back.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.applied.frontier.covers_all(&self.published)
+    }
+
+    /// Checks what somebody has read of this replica's own log: it must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LostHistory`]: the own bucket was emptied or rolled back before this replica was opened.
+    pub(crate) fn check_own(&self, own: &ReplicaName, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
+        let Some(read) = theirs.get(own.id()) else { return Ok(()) };
+        let Standing { at, lineage, .. } = self.standing(own.id());
+        if at.is_some_and(|at| lineage::holds(lineage, at, read)) {
+            return Ok(());
+        }
+        Err(own_history_lost(own, reader, read))
+    }
+
     /// Checks that an object of a log goes on where that log was.
     ///
     /// A hole in the chain of hashes is lost history: what was applied before is not what its writer had written before.
     fn check_chain(&self, header: &LogHeader) -> Result<(), Error> {
         let known = self.logs.get(&header.replica.id()).and_then(|log| log.hash);
-        if known == header.previous {
-            return Ok(());
-        }
-        let (replica, position) = (&header.replica, header.position);
-        Err(Error::new(
-            ErrorKind::LostHistory,
-            format!(
-                "a log does not go on where it was: its bucket was emptied, rolled back or tampered with; its replica \
-                 must be opened under a new name: replica={replica} position={position}"
-            ),
-        ))
+        if known == header.previous { Ok(()) } else { Err(history_lost(&header.replica, header.position)) }
     }
 
     /// Applies a segment. One that has been applied before changes nothing.
@@ -83,9 +117,15 @@ impl State {
         }
         self.check_chain(segment.header())?;
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
-        let merged = super::rows::merge(keyspace, &mut self.applied, segment);
-        merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
+        let origin = Origin::Replica(segment.header().replica.clone());
+        let dead = rows::merge(keyspace, &mut self.applied, segment, &origin);
+        let dead = dead.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
+        for Eviction { replica, last } in segment.evictions() {
+            self.evict(replica, *last, segment.dot())?;
+        }
         self.passed(segment.header(), segment.hash(), !segment.is_empty());
+        let needs = self.needs();
+        self.graves.bury(dead, needs);
         Ok(())
     }
 
@@ -96,29 +136,49 @@ impl State {
     /// [`ErrorKind::LostHistory`] when the seal does not follow what has been applied, or tells of other epochs.
     pub(crate) fn pass_seal(&mut self, found: &FoundSeal) -> Result<(), Error> {
         let seal = found.seal();
-        self.check_chain(&seal.header)?;
+        let Seal { header, lineage, .. } = seal;
+        self.check_chain(header)?;
         found.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
-        let log = self.logs.entry(seal.header.replica.id()).or_default();
-        if !seal.lineage.starts_with(&log.lineage) {
-            return Err(Error::new(
-                ErrorKind::LostHistory,
-                format!("a log tells of other epochs than before: replica={}", seal.header.replica),
-            ));
+        let log = self.logs.entry(header.replica.id()).or_default();
+        if !lineage.starts_with(&log.lineage) {
+            return Err(history_lost(&header.replica, header.position));
         }
-        log.lineage.clone_from(&seal.lineage);
-        log.lineage.push(SealedEpoch {
-            epoch: seal.header.position.epoch(),
-            slot: seal.header.position.slot(),
-            nonce: seal.header.nonce,
-        });
-        self.passed(&seal.header, found.hash(), false);
+        log.lineage.clone_from(lineage);
+        log.lineage.push(seal.ended());
+        self.passed(header, found.hash(), false);
         Ok(())
     }
 
-    /// Takes note of an object of the own log that has just been made: its changes are in the keyspace already.
-    pub(crate) fn passed_own(&mut self, object: &LogObject) {
-        let changes = matches!(object, LogObject::Segment(segment) if !segment.is_empty());
-        self.passed(object.header(), object.hash(), changes);
+    /// Takes note of a segment of the own log that has just been cut: its changes are in the keyspace already.
+    pub(crate) fn passed_own(
+        &mut self,
+        header: &LogHeader,
+        hash: Hash,
+        cut: &Cut,
+        evictions: &[Eviction],
+    ) -> Result<(), Error> {
+        let changes = !(cut.rows.is_empty() && cut.marks.is_empty() && evictions.is_empty());
+        for Eviction { replica, last } in evictions {
+            self.evict(replica, *last, cut.dot)?;
+        }
+        self.passed(header, hash, changes);
+        self.published.advance(cut.dot);
+        let tallies = |key: &ObjectKey, changes: &crdt_core::ObjectChanges| match changes {
+            crdt_core::ObjectChanges::Counter(row) => {
+                row.tallies().iter().filter(|tally| tally.is_dead()).map(|tally| (key.clone(), *tally)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let dead = cut.rows.iter().flat_map(|(key, changes)| tallies(key, changes)).collect();
+        let needs = self.needs();
+        self.graves.bury(dead, needs);
+        Ok(())
+    }
+
+    /// What the owner of a tally that has died by now must acknowledge: the last position of each log that changed
+    /// anything. Nobody acknowledges empty segments for their own sake.
+    pub(crate) fn needs(&self) -> Frontier {
+        self.logs.iter().filter_map(|(id, log)| Some(Dot { replica: *id, position: log.last_change? })).collect()
     }
 
     fn passed(&mut self, header: &LogHeader, hash: Hash, changes: bool) {
@@ -126,16 +186,86 @@ impl State {
         self.applied.frontier.advance(dot);
         self.applied.early.settle(&self.applied.frontier);
         for heard in &header.frontier {
-            let log = self.logs.entry(heard.replica).or_default();
-            log.heard = log.heard.max(Some(heard.position));
+            self.hear(heard);
         }
+        self.hear(dot);
         let log = self.logs.entry(dot.replica).or_default();
         log.hash = Some(hash);
-        log.heard = log.heard.max(Some(dot.position));
         log.wall_ms = header.wall_ms;
+        self.purge_due |= !log.ack.covers_all(&header.ack);
         log.ack.join(&header.ack);
         if changes {
             log.last_change = Some(dot.position);
         }
     }
+
+    /// Takes note of how far a log is said to go.
+    pub(crate) fn hear(&mut self, dot: Dot) {
+        let log = self.logs.entry(dot.replica).or_default();
+        log.heard = log.heard.max(Some(dot.position));
+    }
+
+    /// Takes note of an eviction: of several, the greatest final position counts.
+    pub(crate) fn evict(&mut self, replica: &ReplicaName, last: Position, declared: Dot) -> Result<(), Error> {
+        let declared = [declared].into_iter().collect();
+        let id = self.meet(replica)?;
+        self.purge_due = true;
+        self.merge_evicted(id, &Evicted { last, declared });
+        Ok(())
+    }
+
+    /// The same, as a snapshot has it.
+    pub(crate) fn merge_evicted(&mut self, id: ReplicaId, evicted: &Evicted) {
+        let log = self.logs.entry(id).or_default();
+        match &mut log.evicted {
+            Some(held) if held.last == evicted.last => held.declared.join(&evicted.declared),
+            Some(held) if held.last > evicted.last => {}
+            held => *held = Some(evicted.clone()),
+        }
+    }
+
+    /// Every replica that is live: known, and not evicted.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (ReplicaId, &LogKnowledge)> {
+        self.logs.iter().filter(|(_, log)| log.evicted.is_none()).map(|(id, log)| (*id, log))
+    }
+
+    /// Drops the dead tallies that nobody can bring back any more.
+    pub(crate) fn purge(&mut self, keyspace: &Keyspace) {
+        let mut graves = std::mem::take(&mut self.graves);
+        graves.purge(keyspace, &self.applied, |owner, needs| self.has_acknowledged(owner, needs));
+        self.graves = graves;
+        self.purge_due = false;
+    }
+
+    /// True when `owner` holds durably what `needs` says. An evicted one will never need anything again, once its last
+    /// position has been applied and every live replica holds durably that this is its last.
+    fn has_acknowledged(&self, owner: ReplicaId, needs: &Frontier) -> bool {
+        let Some(log) = self.logs.get(&owner) else { return false };
+        let Some(Evicted { last, declared }) = &log.evicted else { return log.ack.covers_all(needs) };
+        let known = |ack: &Frontier| declared.iter().any(|dot| ack.covers(dot));
+        self.applied.frontier.covers(Dot { replica: owner, position: *last })
+            && self.live().all(|(_, live)| known(&live.ack))
+    }
+}
+
+/// A log is not what was read of it before.
+pub(crate) fn history_lost(replica: &ReplicaName, position: Position) -> Error {
+    Error::new(
+        ErrorKind::LostHistory,
+        format!(
+            "a log does not go on where it was: its bucket was emptied, rolled back or tampered with; its replica must be \
+             opened under a new name: replica={replica} position={position}"
+        ),
+    )
+}
+
+/// The own log is not what a peer has read of it.
+pub(crate) fn own_history_lost(own: &ReplicaName, reader: &ReplicaName, read: Position) -> Error {
+    Error::new(
+        ErrorKind::LostHistory,
+        format!(
+            "a peer has read more of the own log than there is: the own bucket was emptied or rolled back; open a new \
+             replica name, which recovers what the peers hold: replica={own} peer={reader} read={read}"
+        ),
+    )
 }

@@ -41,6 +41,7 @@ pub(crate) struct Requests {
     pub(crate) creates: AtomicU64,
     pub(crate) gets: AtomicU64,
     pub(crate) lists: AtomicU64,
+    pub(crate) deletes: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) repeated: AtomicU64,
@@ -125,6 +126,15 @@ impl Store {
         self.repeat(patience, || {
             count(&self.requests.lists, 1);
             self.bucket.folders(prefix)
+        })
+        .await
+    }
+
+    /// Deletes the object. To delete what is not there is done too.
+    pub(crate) async fn delete(&self, key: &str, patience: Patience) -> Result<(), Error> {
+        self.repeat(patience, || {
+            count(&self.requests.deletes, 1);
+            self.bucket.delete(key)
         })
         .await
     }

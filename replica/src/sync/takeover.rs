@@ -49,13 +49,41 @@ pub(crate) struct Claim {
 
 impl LogPlace {
     pub(crate) async fn read(&self, position: Position, patience: Patience) -> Result<Option<LogObject>, Error> {
+        Ok(self.read_sized(position, patience).await?.map(|(object, _)| object))
+    }
+
+    /// The same, with its size in the bucket.
+    pub(crate) async fn read_sized(
+        &self,
+        position: Position,
+        patience: Patience,
+    ) -> Result<Option<(LogObject, u64)>, Error> {
         let key = self.keys.log(&self.name, position);
         let Some(body) = self.store.get(&key, patience).await? else { return Ok(None) };
-        decode(&body, &key, self.mac.as_ref()).map(Some).map_err(|error| Error::decoding(&key, error))
+        let object = decode(&body, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))?;
+        Ok(Some((object, body.len() as u64)))
+    }
+
+    /// True when there is an object at this position, whatever it is.
+    pub(crate) async fn exists(&self, position: Position, patience: Patience) -> Result<bool, Error> {
+        Ok(self.store.get(&self.keys.log(&self.name, position), patience).await?.is_some())
+    }
+
+    /// The epochs that there are, in ascending order.
+    pub(crate) async fn epochs(&self, patience: Patience) -> Result<Vec<u32>, Error> {
+        let folders = self.store.folders(&self.keys.log_prefix(&self.name), patience).await?;
+        let mut epochs: Vec<u32> = folders.iter().filter_map(|folder| parse_epoch(folder)).collect();
+        epochs.sort_unstable();
+        Ok(epochs)
     }
 
     /// The slots of an epoch that are taken, from the one after `after` on, in ascending order.
-    async fn slots(&self, epoch: u32, after: Option<Position>, patience: Patience) -> Result<Vec<Position>, Error> {
+    pub(crate) async fn slots(
+        &self,
+        epoch: u32,
+        after: Option<Position>,
+        patience: Patience,
+    ) -> Result<Vec<Position>, Error> {
         let after = after.map(|position| self.keys.log(&self.name, position));
         let prefix = self.keys.epoch_prefix(&self.name, epoch);
         let keys = self.store.list(&prefix, after.as_deref(), patience).await?;
@@ -74,9 +102,7 @@ impl LogPlace {
 
     /// Finds the end of the log, as listing and reading show it now. It may have moved on when this returns.
     pub(crate) async fn tail(&self, patience: Patience) -> Result<Tail, Error> {
-        let folders = self.store.folders(&self.keys.log_prefix(&self.name), patience).await?;
-        let mut epochs: Vec<u32> = folders.iter().filter_map(|folder| parse_epoch(folder)).collect();
-        epochs.sort_unstable();
+        let mut epochs = self.epochs(patience).await?;
         let Some(newest) = epochs.pop() else {
             return Ok(Tail {
                 position: Position::FIRST,
@@ -112,7 +138,7 @@ impl LogPlace {
             return Err(Error::new(ErrorKind::Evicted, message));
         };
         let mut lineage = seal.lineage.clone();
-        lineage.push(sealed(seal));
+        lineage.push(seal.ended());
         Ok(Tail {
             position: Position::new(next, 0),
             previous: Some(found.hash()),
@@ -134,7 +160,7 @@ impl LogPlace {
                 && found.seal().next_epoch == Some(epoch)
             {
                 let mut lineage = found.seal().lineage.clone();
-                lineage.push(sealed(found.seal()));
+                lineage.push(found.seal().ended());
                 return Ok(lineage);
             }
         }
@@ -154,33 +180,57 @@ impl LogPlace {
             let wall = wall_ms();
             let seconds = u32::try_from(wall / 1_000).unwrap_or(0);
             let after = tail.position.epoch().checked_add(1).ok_or_else(|| self.lost("there is no later epoch"))?;
-            let seal = Seal {
-                header: LogHeader {
-                    replica: self.name.clone(),
-                    position: tail.position,
-                    nonce,
-                    previous: tail.previous,
-                    wall_ms: wall,
-                    hlc,
-                    frontier: tail.published.clone(),
-                    ack: tail.ack.clone(),
-                },
-                next_epoch: Some(after.max(seconds)),
-                lineage: tail.lineage.clone(),
-            };
-            let key = self.keys.log(&self.name, tail.position);
-            let mut roster = Roster::default();
-            for name in tail.names.iter().chain([&self.name]) {
-                roster.insert(name.clone()).map_err(|same| Error::new(ErrorKind::Invalid, same.to_string()))?;
-            }
-            let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
-            let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
-            let won = self.put_own(&key, &bytes, patience).await?;
-            if won && !self.goes_beyond(tail.position, patience).await? {
-                let epoch = seal.next_epoch.unwrap_or(after);
+            let epoch = after.max(seconds);
+            if self.seal(&tail, Some(epoch), wall, hlc, nonce, patience).await? {
                 return Ok(Claim { epoch, sealed: tail.position });
             }
         }
+    }
+
+    /// Ends the log for good: its replica was evicted, and whoever opens it is told so.
+    pub(crate) async fn seal_for_good(
+        &self,
+        wall: u64,
+        hlc: Timestamp,
+        nonce: [u8; 16],
+        patience: Patience,
+    ) -> Result<(), Error> {
+        let tail = self.tail(patience).await?;
+        self.seal(&tail, None, wall, hlc, nonce, patience).await.map(drop)
+    }
+
+    /// Creates a seal at the tail. Returns whether it is there and counts.
+    async fn seal(
+        &self,
+        tail: &Tail,
+        next_epoch: Option<u32>,
+        wall_ms: u64,
+        hlc: Timestamp,
+        nonce: [u8; 16],
+        patience: Patience,
+    ) -> Result<bool, Error> {
+        let seal = Seal {
+            header: LogHeader {
+                replica: self.name.clone(),
+                position: tail.position,
+                nonce,
+                previous: tail.previous,
+                wall_ms,
+                hlc,
+                frontier: tail.published.clone(),
+                ack: tail.ack.clone(),
+            },
+            next_epoch,
+            lineage: tail.lineage.clone(),
+        };
+        let key = self.keys.log(&self.name, tail.position);
+        let mut roster = Roster::default();
+        for name in tail.names.iter().chain([&self.name]) {
+            roster.insert(name.clone()).map_err(|same| Error::new(ErrorKind::Invalid, same.to_string()))?;
+        }
+        let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
+        let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
+        Ok(self.put_own(&key, &bytes, patience).await? && !self.goes_beyond(tail.position, patience).await?)
     }
 
     /// Creates an object of this writer at a free slot. False when another one is there.
@@ -205,9 +255,4 @@ impl LogPlace {
             format!("{why}; open a new replica name, which recovers what the peers hold: replica={name}"),
         )
     }
-}
-
-pub(crate) fn sealed(seal: &Seal) -> SealedEpoch {
-    let position = seal.header.position;
-    SealedEpoch { epoch: position.epoch(), slot: position.slot(), nonce: seal.header.nonce }
 }

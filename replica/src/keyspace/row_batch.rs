@@ -4,7 +4,7 @@
 use crdt_core::{Kind, Object};
 use foldhash::fast::FixedState;
 
-use super::{Ahead, Applied, Keyspace, View};
+use super::{Ahead, Applied, Keyspace, Origin, View};
 use crate::key::InvalidPath;
 
 /// The keys of rows that are to be merged together: each of another object.
@@ -14,23 +14,23 @@ use crate::key::InvalidPath;
 /// processor does not look. So rows are gathered, and those of one shard are merged under one lock; all their objects are
 /// touched first, since waits that do not depend on each other pass at the same time.
 #[derive(Debug)]
-pub struct Batch {
+pub struct RowBatch {
     /// One behind the other.
     paths: String,
-    rows: Vec<BatchRow>,
+    rows: Vec<Gathered>,
     /// For each shard, which rows are of it.
     shards: Box<[Vec<usize>]>,
 }
 
 #[derive(Debug)]
-struct BatchRow {
+struct Gathered {
     hash: u64,
     kind: Kind,
     /// Where its path begins and ends.
     path: (usize, usize),
 }
 
-impl Batch {
+impl RowBatch {
     /// How many rows are well merged at once: enough for several in each shard, and so few that what was touched stays in
     /// the cache.
     const ROWS: usize = 1_024;
@@ -45,17 +45,17 @@ impl Batch {
 impl Keyspace {
     /// An empty batch.
     #[must_use]
-    pub fn batch_of_rows(&self) -> Batch {
-        Batch { paths: String::new(), rows: Vec::new(), shards: vec![Vec::new(); self.sides.len()].into() }
+    pub fn row_batch(&self) -> RowBatch {
+        RowBatch { paths: String::new(), rows: Vec::new(), shards: vec![Vec::new(); self.sides.len()].into() }
     }
 
     /// Adds a row to a batch of this keyspace.
-    pub fn gather(&self, batch: &mut Batch, path: &str, kind: Kind) {
+    pub fn gather(&self, batch: &mut RowBatch, path: &str, kind: Kind) {
         let hash = self.hash(path.as_bytes());
         batch.shards[self.shard(hash)].push(batch.rows.len());
         let start = batch.paths.len();
         batch.paths.push_str(path);
-        batch.rows.push(BatchRow { hash, kind, path: (start, batch.paths.len()) });
+        batch.rows.push(Gathered { hash, kind, path: (start, batch.paths.len()) });
     }
 
     /// Merges a batch, and empties it: [`merge_row`](Self::merge_row) of each row, in any order. `merge` is told which row it
@@ -67,7 +67,8 @@ impl Keyspace {
     pub fn merge_batch(
         &self,
         applied: &mut Applied,
-        batch: &mut Batch,
+        batch: &mut RowBatch,
+        origin: &Origin,
         mut merge: impl FnMut(usize, &mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
     ) -> Result<(), InvalidPath> {
         let mut removed = Vec::new();
@@ -75,9 +76,9 @@ impl Keyspace {
             let mut locked = self.lock(shard);
             locked.touch(of_shard.iter().map(|row| batch.rows[*row].hash));
             for row in of_shard.drain(..) {
-                let BatchRow { hash, kind, path: (start, end) } = batch.rows[row];
+                let Gathered { hash, kind, path: (start, end) } = batch.rows[row];
                 let key = (&batch.paths[start..end], kind);
-                self.merge_locked(&mut locked, hash, key, applied, &mut removed, |object, seen, ahead| {
+                self.merge_locked(&mut locked, hash, key, origin, applied, &mut removed, |object, seen, ahead| {
                     merge(row, object, seen, ahead);
                 })?;
             }

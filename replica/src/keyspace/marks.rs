@@ -1,0 +1,93 @@
+//! Marks: notes that a replica makes for itself, cut together with the effects that they speak of.
+//! Layer 2.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crdt_core::{Position, Timestamp};
+
+use super::shard::buffer_of;
+
+/// A note that a replica makes for itself, cut together with the effects it speaks of: how far an input was ingested,
+/// what the answer to an idempotency key was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its name: 1 to 1,024 bytes.
+    pub name: Arc<[u8]>,
+    /// What is noted.
+    pub value: MarkValue,
+    /// When it was made. The newest of a name wins.
+    pub time: Timestamp,
+}
+
+/// What a mark notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkValue {
+    /// A number, such as an offset.
+    Number(u64),
+    /// A hash, such as that of a request.
+    Hash([u8; 32]),
+}
+
+/// The marks of a replica. They lie outside the keyspace: no peer keeps them.
+#[derive(Debug, Default)]
+pub(super) struct Marks(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    live: BTreeMap<Arc<[u8]>, Mark>,
+    /// Those that no segment has taken yet, by the parity of the position under which they were made.
+    waiting: [BTreeMap<Arc<[u8]>, Mark>; 2],
+}
+
+impl Marks {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<Mark> {
+        self.held().live.get(name).cloned()
+    }
+
+    /// Takes over marks from the log or a snapshot.
+    pub(super) fn learn(&self, marks: &[Mark]) {
+        let mut held = self.held();
+        for mark in marks {
+            keep_newest(&mut held.live, mark);
+        }
+    }
+
+    /// Makes a mark under the open position. A shard must be locked, so that no cut passes meanwhile.
+    pub(super) fn make(&self, mark: &Mark, open: Position) {
+        let mut held = self.held();
+        keep_newest(&mut held.live, mark);
+        keep_newest(&mut held.waiting[buffer_of(open)], mark);
+    }
+
+    /// Those that were made under a position that has been closed, in ascending order of their names.
+    pub(super) fn take(&self, closed: Position) -> Vec<Mark> {
+        std::mem::take(&mut self.held().waiting[buffer_of(closed)]).into_values().collect()
+    }
+
+    /// All of them, in ascending order of their names.
+    pub(super) fn all(&self) -> Vec<Mark> {
+        self.held().live.values().cloned().collect()
+    }
+
+    /// Drops those that were made before `time`.
+    pub(super) fn forget_before(&self, time: Timestamp) {
+        self.held().live.retain(|_, mark| mark.time >= time);
+    }
+}
+
+fn keep_newest(marks: &mut BTreeMap<Arc<[u8]>, Mark>, mark: &Mark) {
+    match marks.get_mut(&mark.name) {
+        Some(held) if held.time > mark.time => {}
+        Some(held) => *held = mark.clone(),
+        None => {
+            marks.insert(mark.name.clone(), mark.clone());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Whole states: loading them, merging them, and purging what is dead in them.
+//! Layer 2.
+
+use core::convert::Infallible;
+
+use crdt_core::{Bytes, Kind, Object, Seen, Tally};
+use foldhash::fast::FixedState;
+
+use super::{Applied, Keyspace, Origin, View};
+use crate::key::{InvalidPath, ObjectKey};
+
+impl Keyspace {
+    /// An empty object, as this keyspace hashes.
+    #[must_use]
+    pub fn object(&self, kind: Kind) -> Object<FixedState> {
+        Object::new(kind, self.map.hasher().clone())
+    }
+
+    /// Fills an object in: `load` is given what is there, an empty object if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPath`] when `path` is not a path.
+    pub fn load(&self, path: &str, kind: Kind, load: impl FnOnce(&mut Object<FixedState>)) -> Result<(), InvalidPath> {
+        let hash = self.hash(path.as_bytes());
+        let mut shard = self.lock(self.shard(hash));
+        let own = || ObjectKey::new(path, kind);
+        let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, &Origin::Snapshot, |object, owed| {
+            load(object);
+            owed.elements_changed(true);
+        })?;
+        self.keep_index(presence);
+        Ok(())
+    }
+
+    /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that are dead
+    /// then.
+    ///
+    /// The caller joins the frontiers when all objects of both sides are merged.
+    pub fn merge_state(
+        &self,
+        applied: &Applied,
+        key: &ObjectKey,
+        theirs: Option<&Object<FixedState>>,
+        their_view: &(impl Seen + Seen<Bytes>),
+    ) -> Vec<Tally> {
+        let hash = self.hash(key.path_bytes());
+        let mut shard = self.lock(self.shard(hash));
+        let ours = View { frontier: &applied.frontier, early: &applied.early, key };
+        let own = || Ok::<_, Infallible>(key.clone());
+        let Ok((dead, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
+                let nothing = self.object(key.kind());
+                let before = owed.is_watched().then(|| object.value());
+                let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
+                debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+                owed.elements_changed(before.is_some_and(|before| before != object.value()));
+                object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
+            });
+        self.keep_index(presence);
+        dead
+    }
+
+    /// The tally of this owner as it is now, if it is dead.
+    #[must_use]
+    pub fn dead_tally(&self, key: &ObjectKey, dead: &Tally) -> Option<Tally> {
+        let owner = dead.parts().replica;
+        let find = |object: &Object<FixedState>| {
+            object.tallies().iter().find(|tally| tally.parts().replica == owner && tally.is_dead()).copied()
+        };
+        self.read(key.path(), key.kind(), find).flatten()
+    }
+
+    /// Drops the tally that died as `dead` did. The caller knows that nobody can bring it back.
+    pub fn purge(&self, key: &ObjectKey, dead: &Tally) {
+        let hash = self.hash(key.path_bytes());
+        let mut shard = self.lock(self.shard(hash));
+        if shard.get(hash, key.path_bytes(), key.kind()).is_none() {
+            return;
+        }
+        let own = || Ok::<_, Infallible>(key.clone());
+        let Ok((_, presence)) =
+            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, _| object.purge(dead));
+        self.keep_index(presence);
+    }
+}

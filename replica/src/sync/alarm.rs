@@ -1,0 +1,60 @@
+//! What went wrong and is still wrong: for the operator, not for the caller.
+//! Layer 4.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::engine::Ended;
+use crate::error::{Error, ErrorKind};
+
+/// What is wrong now, by where it is.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms {
+    standing: Mutex<BTreeMap<String, Ended>>,
+    /// Objects whose time was too far in the future.
+    ahead: AtomicU64,
+}
+
+impl Alarms {
+    /// Something is wrong at this place: a log, a region, the own snapshots.
+    pub(crate) fn raise(&self, place: &str, error: &Error) {
+        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        let ended = (error.kind(), format!("{error}{source}"));
+        let before =
+            self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
+        if before.as_ref() != Some(&ended) {
+            tracing::warn!(place, kind = ended.0.name(), "{}", ended.1);
+        }
+    }
+
+    /// There is an answer from there again. What was wrong with what it holds may still be.
+    pub(crate) fn answered(&self, place: &str) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        if standing.get(place).is_some_and(|(kind, _)| *kind == ErrorKind::Store) {
+            standing.remove(place);
+        }
+    }
+
+    /// All is well there.
+    pub(crate) fn clear(&self, place: &str) {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    }
+
+    pub(crate) fn all(&self) -> Vec<(String, Ended)> {
+        let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()
+    }
+
+    pub(crate) fn count_ahead(&self) {
+        self.ahead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ahead(&self) -> u64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,125 @@
+//! Collecting: deleting what nobody needs any more.
+//! Layer 4. *Invariant:* seals stay, and so does the newest segment of each epoch; nothing else tells a delayed seal from
+//! one that counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_core::Position;
+
+use super::{Engine, shelf::Shelf, store::Patience};
+use crate::{error::Error, log::BucketKey};
+
+impl Engine {
+    /// Deletes segments, manifests and parts of the own log and snapshots that are superfluous.
+    ///
+    /// A segment may go when the older of the two kept snapshots covers it, `retention` has passed since a snapshot
+    /// covered it, and each live peer has acknowledged it or been silent for `max_lag`.
+    ///
+    /// # Cost
+    ///
+    /// Three LISTs, and a DELETE for each object.
+    pub(crate) async fn collect(&self) -> Result<(), Error> {
+        let shelf = self.own_shelf();
+        let Some(old) = self.outlived(&shelf).await? else { return Ok(()) };
+        let Some(limit) = self.collectable().map(|limit| limit.min(old)) else { return Ok(()) };
+        let segments = self.collect_log(limit).await?;
+        let others = self.collect_snapshots(&shelf, old).await?;
+        tracing::debug!(replica = %self.own.name, %limit, segments, others, "collected");
+        Ok(())
+    }
+
+    /// The newest own snapshot that was taken longer than `retention` ago: what it covers was covered then.
+    async fn outlived(&self, shelf: &Shelf) -> Result<Option<Position>, Error> {
+        let retention = self.settings.retention.as_millis() as u64;
+        let now = self.world.clock.wall_ms();
+        for position in shelf.positions(self.soon()).await?.into_iter().rev() {
+            let known = self.kept().taken_at(position);
+            let taken = match known {
+                Some(known) => Some(known),
+                None => shelf.manifest(position, self.soon()).await.ok().flatten().map(|manifest| manifest.wall_ms),
+            };
+            if taken.is_some_and(|taken| taken.saturating_add(retention) <= now) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+
+    fn soon(&self) -> Patience {
+        Patience::For(self.settings.catch_up)
+    }
+
+    /// The position up to which nobody needs the own log, as far as snapshots and peers go.
+    fn collectable(&self) -> Option<Position> {
+        let mut state = self.state();
+        let own = self.own.name.id();
+        let now = self.world.clock.elapsed();
+        let mut limit = self.kept().safe()?;
+        for (id, log) in &mut state.logs {
+            if *id == own || log.evicted.is_some() {
+                continue;
+            }
+            let contact = *log.contact.get_or_insert(now);
+            if now.saturating_sub(contact) <= self.settings.max_lag {
+                limit = limit.min(log.ack.get(own)?);
+            }
+        }
+        Some(limit)
+    }
+
+    async fn collect_log(&self, limit: Position) -> Result<usize, Error> {
+        let mut deleted = 0;
+        let mut epochs: BTreeMap<u32, Vec<Position>> = BTreeMap::new();
+        let prefix = self.keys.log_prefix(&self.own.name);
+        for key in self.own.store.list(&prefix, None, self.soon()).await? {
+            if let Some(BucketKey::Log { position, .. }) = self.keys.parse(&key) {
+                epochs.entry(position.epoch()).or_default().push(position);
+            }
+        }
+        let lineage: BTreeMap<u32, u32> = {
+            let state = self.state();
+            state.standing(self.own.name.id()).lineage.iter().map(|ended| (ended.epoch, ended.slot)).collect()
+        };
+        for (epoch, slots) in epochs {
+            // The seal of an epoch that ended, and the newest segment before it; the newest segment of the open one.
+            let stay = if lineage.contains_key(&epoch) { 2 } else { 1 };
+            let (may_go, _) = slots.split_at(slots.len().saturating_sub(stay));
+            for position in may_go.iter().filter(|position| **position <= limit) {
+                self.own.store.delete(&self.keys.log(&self.own.name, *position), self.soon()).await?;
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// The two kept snapshots stay, and the newest that has outlived `retention`, which tells how old the log is.
+    async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<usize, Error> {
+        let mut deleted = 0;
+        let kept: BTreeSet<Position> = self.kept().snapshots.iter().map(|kept| kept.position).collect();
+        let Some(oldest_kept) = kept.first().copied() else { return Ok(0) };
+        let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
+        for position in shelf.positions(self.soon()).await? {
+            if position >= old || kept.contains(&position) {
+                let known = self.kept().parts_of(position);
+                let parts = match known {
+                    Some(parts) => parts,
+                    None => match shelf.manifest(position, self.soon()).await? {
+                        Some(manifest) => manifest.parts,
+                        None => continue,
+                    },
+                };
+                named.extend(parts.iter().map(|part| (part.written, *part.content.as_bytes())));
+            } else {
+                self.own.store.delete(&self.keys.manifest(&self.own.name, position), self.soon()).await?;
+                deleted += 1;
+            }
+        }
+        for (written, content) in shelf.parts(self.soon()).await? {
+            if written < old.min(oldest_kept) && !named.contains(&(written, *content.as_bytes())) {
+                self.own.store.delete(&self.keys.part(&self.own.name, written, content), self.soon()).await?;
+                deleted += 1;
+            }
+        }
+        Ok(deleted)
+    }
+}
