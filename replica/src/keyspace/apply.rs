@@ -4,7 +4,7 @@
 use crdt_core::{Bytes, Dot, Frontier, Kind, Object, OrSet, ReplicaId};
 use foldhash::fast::FixedState;
 
-use super::{Early, Keyspace, Origin, View};
+use super::{Early, Keyspace, Origin, Removed, View, shard::Locked};
 use crate::key::{InvalidPath, ObjectKey};
 
 /// How far this replica has applied the logs, and what it has heard of ahead of them.
@@ -35,30 +35,43 @@ impl Keyspace {
         merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
     ) -> Result<(), InvalidPath> {
         let hash = self.hash(path.as_bytes());
+        let mut removed = Vec::new();
         let mut shard = self.lock(self.shard(hash));
-        let mut ahead = Ahead {
-            own: self.replica(),
-            frontier: &applied.frontier,
-            removed: Vec::new(),
-            is_watched: false,
-            elements_changed: false,
-        };
+        self.merge_locked(&mut shard, hash, (path, kind), origin, applied, &mut removed, merge)?;
+        drop(shard);
+        applied.note(removed);
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "those of `merge_row`, and what it has looked up")]
+    pub(super) fn merge_locked(
+        &self,
+        shard: &mut Locked<'_>,
+        hash: u64,
+        (path, kind): (&str, Kind),
+        origin: &Origin,
+        applied: &Applied,
+        removed: &mut Vec<(Dot, Removed)>,
+        merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
+    ) -> Result<(), InvalidPath> {
+        let Applied { frontier, early } = applied;
         let own = || ObjectKey::new(path, kind);
         let ((), presence) = shard.change(hash, (path.as_bytes(), kind), own, origin, |object, owed| {
-            let view = View { frontier: &applied.frontier, early: &applied.early, key: owed.key() };
-            ahead.is_watched = owed.is_watched();
-            merge(object, &view, &mut ahead);
+            let (key, is_watched) = (owed.key(), owed.is_watched());
+            let mut ahead = Ahead { own: self.replica(), frontier, key, removed, is_watched, elements_changed: false };
+            merge(object, &View { frontier, early, key }, &mut ahead);
             owed.elements_changed(ahead.elements_changed);
         })?;
         self.keep_index(presence);
-        drop(shard);
-        if !ahead.removed.is_empty() {
-            let key = self.key(path, kind)?;
-            for (dot, element) in ahead.removed {
-                applied.early.insert(dot, (key.clone(), element));
-            }
-        }
         Ok(())
+    }
+}
+
+impl Applied {
+    pub(super) fn note(&mut self, removed: Vec<(Dot, Removed)>) {
+        for (dot, removed) in removed {
+            self.early.insert(dot, removed);
+        }
     }
 }
 
@@ -67,7 +80,8 @@ impl Keyspace {
 pub struct Ahead<'a> {
     own: ReplicaId,
     frontier: &'a Frontier,
-    removed: Vec<(Dot, Option<Bytes>)>,
+    key: &'a ObjectKey,
+    removed: &'a mut Vec<(Dot, Removed)>,
     is_watched: bool,
     elements_changed: bool,
 }
@@ -88,7 +102,7 @@ impl Ahead<'_> {
     /// Notes those of `removed` that have not been applied yet. `element` is `None` in a register.
     pub fn note(&mut self, removed: &[Dot], element: Option<&[u8]>) {
         for dot in removed.iter().filter(|dot| dot.replica != self.own && !self.frontier.covers(**dot)) {
-            self.removed.push((*dot, element.map(Bytes::from)));
+            self.removed.push((*dot, (self.key.clone(), element.map(Bytes::from))));
         }
     }
 }

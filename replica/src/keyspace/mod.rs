@@ -16,6 +16,7 @@ mod frozen;
 mod index;
 mod local;
 mod marks;
+mod row_batch;
 mod shard;
 mod states;
 mod stripes;
@@ -39,6 +40,7 @@ pub use early::{Early, Removed, View};
 pub use frozen::{Frozen, Layout};
 pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
 pub use marks::{Mark, MarkValue};
+pub use row_batch::RowBatch;
 pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 

@@ -5,6 +5,7 @@ use core::fmt;
 use std::{
     collections::BTreeMap,
     hash::BuildHasher,
+    hint::black_box,
     sync::{MutexGuard, PoisonError},
 };
 
@@ -143,6 +144,26 @@ impl<'a> Locked<'a> {
             (false, false) => Presence::Same,
         };
         Ok((result, presence))
+    }
+
+    /// Fetches the objects under these hashes into the cache, waiting for many of them at once.
+    pub(super) fn touch(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let mut touched = 0;
+        // No object is the right one, so that all whose hash is alike are touched: mostly one. First all slots, and then
+        // what they refer to.
+        for hash in hashes.clone() {
+            self.table.get(hash, |(_, object)| {
+                touched += object.get().kind() as usize;
+                false
+            });
+        }
+        for hash in hashes {
+            self.table.get(hash, |(key, object)| {
+                touched += key.kind() as usize + usize::from(object.get().is_live());
+                false
+            });
+        }
+        black_box(touched);
     }
 
     /// Those who are to be woken when the shard is not locked any more.

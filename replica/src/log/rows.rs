@@ -231,19 +231,28 @@ impl Row<'_, '_> {
         A: Seen + Seen<[u8]>,
     {
         let kind = object.kind();
-        if kind != self.kind {
-            return Err(WrongKind { object: kind });
-        }
-        match (object, self.body) {
-            (Object::GCounter(counter), RowBody::Counter(tallies)) => counter.merge_tallies(seen, tallies),
-            (Object::PnCounter(counter), RowBody::Counter(tallies)) => counter.merge_tallies(seen, tallies),
-            (Object::LwwRegister(register), RowBody::Register { written, removed }) => {
+        if kind == self.kind { self.body.merge_into(object, seen) } else { Err(WrongKind { object: kind }) }
+    }
+}
+
+impl RowBody<'_, '_> {
+    /// Merges what a row says into an object of its kind.
+    pub(crate) fn merge_into<S, A>(self, object: &mut Object<S>, seen: &A) -> Result<(), WrongKind>
+    where
+        S: BuildHasher + Clone,
+        A: Seen + Seen<[u8]>,
+    {
+        let kind = object.kind();
+        match (object, self) {
+            (Object::GCounter(counter), Self::Counter(tallies)) => counter.merge_tallies(seen, tallies),
+            (Object::PnCounter(counter), Self::Counter(tallies)) => counter.merge_tallies(seen, tallies),
+            (Object::LwwRegister(register), Self::Register { written, removed }) => {
                 register.merge_edit(seen, written.map(WriteRef::to_write).as_slice(), removed);
             }
-            (Object::MvRegister(register), RowBody::Register { written, removed }) => {
+            (Object::MvRegister(register), Self::Register { written, removed }) => {
                 register.merge_edit(seen, written.map(WriteRef::to_write).as_slice(), removed);
             }
-            (Object::OrSet(set), RowBody::Set(mut edits)) => {
+            (Object::OrSet(set), Self::Set(mut edits)) => {
                 let own = [edits.0.own];
                 while let Some(EditRef { element, added, removed }) = edits.next() {
                     set.merge_edit(seen, element, || element.into(), &own[..usize::from(added)], removed);

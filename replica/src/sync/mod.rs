@@ -15,6 +15,7 @@ mod outbox;
 mod probe;
 mod pull;
 mod recover;
+mod rows;
 mod run;
 mod shelf;
 mod signal;

@@ -5,18 +5,18 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use blake3::Hash;
-use crdt_core::{Dot, Frontier, Object, Position, ReplicaId, Tally};
-use foldhash::fast::FixedState;
+use crdt_core::{Dot, Frontier, Position, ReplicaId};
 
 use super::{
     graves::Graves,
     lineage::{self, Standing},
+    rows,
 };
 use crate::{
     error::{Error, ErrorKind},
     key::ObjectKey,
-    keyspace::{Ahead, Applied, Cut, Keyspace, Origin, View},
-    log::{Evicted, Eviction, FoundSeal, LogHeader, Row, RowBody, Seal, SealedEpoch, Segment},
+    keyspace::{Applied, Cut, Keyspace, Origin},
+    log::{Evicted, Eviction, FoundSeal, LogHeader, Seal, SealedEpoch, Segment},
     name::{ReplicaName, Roster},
 };
 
@@ -118,14 +118,8 @@ impl State {
         self.check_chain(segment.header())?;
         segment.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
         let origin = Origin::Replica(segment.header().replica.clone());
-        let mut dead = Vec::new();
-        let mut rows = segment.rows();
-        while let Some(row) = rows.next() {
-            let merged = keyspace.merge_row(&mut self.applied, (row.path, row.kind), &origin, |object, seen, ahead| {
-                merge_row(row, segment.dot(), object, seen, ahead, |tally| dead.push((seen.key.clone(), tally)));
-            });
-            merged.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
-        }
+        let dead = rows::merge(keyspace, &mut self.applied, segment, &origin);
+        let dead = dead.map_err(|invalid| Error::new(ErrorKind::Corrupt, invalid.to_string()))?;
         for Eviction { replica, last } in segment.evictions() {
             self.evict(replica, *last, segment.dot())?;
         }
@@ -274,41 +268,4 @@ pub(crate) fn own_history_lost(own: &ReplicaName, reader: &ReplicaName, read: Po
              replica name, which recovers what the peers hold: replica={own} peer={reader} read={read}"
         ),
     )
-}
-
-/// Merges one row of a segment into its object, notes what it removes ahead of time, and tells which of its tallies are
-/// dead then.
-fn merge_row(
-    row: Row<'_, '_>,
-    own: Dot,
-    object: &mut Object<FixedState>,
-    seen: &View<'_>,
-    ahead: &mut Ahead<'_>,
-    mut dead: impl FnMut(Tally),
-) {
-    match (object, row.body) {
-        (Object::OrSet(set), RowBody::Set(mut edits)) => {
-            while let Some(edit) = edits.next() {
-                let added = if edit.added { &[own][..] } else { &[] };
-                ahead.merge_element(set, edit.element, |set| {
-                    set.merge_edit(seen, edit.element, || edit.element.into(), added, edit.removed);
-                });
-                ahead.note(edit.removed, Some(edit.element));
-            }
-        }
-        (object, body) => {
-            let mut counted: &[Tally] = &[];
-            match &body {
-                RowBody::Register { removed, .. } => ahead.note(removed, None),
-                RowBody::Counter(tallies) => counted = tallies,
-                RowBody::Set(_) => {}
-            }
-            let same_kind = Row { path: row.path, kind: row.kind, body }.apply(object, seen);
-            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            let died = |tally: &&Tally| {
-                tally.is_dead() && counted.iter().any(|told| told.parts().replica == tally.parts().replica)
-            };
-            object.tallies().iter().filter(died).for_each(|tally| dead(*tally));
-        }
-    }
 }
