@@ -537,3 +537,41 @@ fn changes_of_an_object_name_every_dot() {
     changes.for_each_dot(|dot| named.push(dot));
     assert_eq!(named, [DotSource::new(ReplicaId::named("ann"), 0).open().dot()]);
 }
+
+#[test]
+fn a_position_is_packed_with_its_epoch_above_its_slot() {
+    let position = Position::new(1, 2);
+    assert_eq!(u64::from(position), (1 << 32) + 2);
+    assert_eq!(Position::from(u64::from(position)), position);
+}
+
+#[test]
+fn a_register_is_in_conflict_while_concurrent_writes_stand_beside_each_other() {
+    let [mut ann, mut bob] = writers::<LwwRegister<u8>, 2>();
+    assert!(!ann.is_conflicted());
+    let (mine, other) = (ann.set(1, at(1)), bob.set(2, at(2)));
+    assert!(!ann.is_conflicted());
+    ann.merge_delta(&other).expect("one writer");
+    bob.merge_delta(&mine).expect("one writer");
+    assert!(ann.is_conflicted() && bob.is_conflicted());
+    assert!(!bob.set(3, at(0)).is_empty());
+    assert!(!bob.is_conflicted(), "it had seen both");
+}
+
+/// Memory itself is counted by the bench `table`. Here it shows in the elements that move to a smaller table.
+#[test]
+fn a_set_that_shrinks_moves_what_is_left_once() {
+    let [mut ann] = writers::<OrSet<Watched>, 1>();
+    for element in 0..1_000 {
+        let _ = ann.add(Watched(element));
+    }
+    for element in 10..1_000 {
+        let _ = ann.remove(&Watched(element));
+    }
+    let mut looks = || {
+        LOOKS.set(0);
+        ann.shrink_to_fit();
+        LOOKS.get()
+    };
+    assert_eq!([(); 2].map(|()| looks()), [10, 0], "each element that is left, and then nothing more to give back");
+}

@@ -496,3 +496,87 @@ fn a_burst_larger_than_a_segment_is_cut_into_several() {
     let _written =
         first.replica.lww_register::<[u8]>("notes/0").expect("a path").set(b"again").expect("there is room again");
 }
+
+/// A replica has all the memory that it may take: it takes in nothing more of its own, and goes on otherwise.
+#[test]
+fn a_full_keyspace_takes_nothing_more_and_goes_on() {
+    let mut stage = Stage::new(18, 2);
+    stage.settings.memory_bytes = 1 << 20;
+    let first = stage.open("first", 0);
+    stage.settings.memory_bytes = u64::MAX;
+    let second = stage.open("second", 1);
+    let refused = (0..).find_map(|number| first.add(&format!("counters/{number}"), 1).err()).expect("it is full");
+    assert_eq!(refused.kind(), ErrorKind::Backpressure);
+    assert!(refused.to_string().contains("memory_bytes=1048576"), "{refused}");
+    let objects = first.status().objects;
+    assert!((4_000..8_000).contains(&objects), "{objects} counters in 1 MiB");
+    first.add("counters/0", 1).expect("what is there can be counted on");
+    let set = first.replica.or_set::<str>("set").expect("a path");
+    assert_eq!(set.add("x").expect_err("nothing is added").kind(), ErrorKind::Backpressure);
+    second.add("from/elsewhere", 1).expect("it has no limit");
+    stage.pass(10);
+    assert_eq!((first.count("from/elsewhere"), second.count("counters/0")), (1, 2), "what peers add is applied");
+    let _written = first.replica.delete_prefix("counters/").expect("deleting is what helps");
+    for _ in 0..10 {
+        second.add("from/elsewhere", 1).expect("it counts");
+        first.add("from/elsewhere", 1).expect("it counts");
+        stage.pass(5);
+    }
+    assert_eq!(first.status().dead_tallies, 0);
+    let _written = set.add("x").expect("there is room again");
+}
+
+/// One path of many changes: the next snapshot writes the one part that it is in, and a manifest.
+#[test]
+fn a_snapshot_writes_what_has_changed() {
+    let mut stage = Stage::new(19, 1);
+    stage.settings.snapshot_interval = Duration::from_secs(3_600);
+    let first = stage.open("first", 0);
+    const OBJECTS: usize = 300_000;
+    for number in 0..OBJECTS {
+        first.add(&format!("some/path/as/long/as/in/practice/{number:06}"), 1).expect("it counts");
+    }
+    // Both snapshots that are kept, and what acknowledges them.
+    stage.pass(3 * 3_600);
+    let whole = first.links[0].requests();
+    first.add("some/path/as/long/as/in/practice/000007", 1).expect("it counts");
+    stage.pass(60);
+    let before = first.links[0].requests();
+    stage.pass(3_600);
+    let after = first.links[0].requests();
+    let (creates, sent) = (after.creates - before.creates, after.sent - before.sent);
+    // The segment that it cuts, a part, and the manifest; and perhaps an empty segment that acknowledges.
+    assert!((3..=4).contains(&creates), "{creates} PUTs");
+    assert!(sent * 4 < whole.sent, "{sent} bytes of {}", whole.sent);
+    stage.crash(first);
+    let first = stage.open("first", 0);
+    assert_eq!(first.status().objects, OBJECTS);
+    assert_eq!(first.count("some/path/as/long/as/in/practice/000007"), 2);
+}
+
+/// A peer writes a newer format: its log stops, and says what to do. Skipping what is not understood and going on would lose
+/// it at the next merge of a snapshot.
+#[test]
+fn a_newer_format_stops_its_log_only() {
+    use replica::ports::Bucket;
+    let mut stage = Stage::new(20, 3);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    first.add("a", 1).expect("it counts");
+    stage.pass(1);
+    // The next object of its log is of version 2.
+    let next = stage.stores[0].keys().into_iter().rfind(|key| key.contains("/log/")).expect("there is a log");
+    let mut newer = stage.stores[0].peek(&next).expect("it is there").to_vec();
+    let slot = u32::from_str_radix(&next[next.len() - 8..], 16).expect("a slot") + 1;
+    let key = format!("{}{slot:08x}", &next[..next.len() - 8]);
+    newer[4] = 2;
+    let store = stage.stores[0].clone();
+    stage.wait(async move { store.create(&key, newer.into()).await }).expect("it is created");
+    stage.pass(5);
+    assert_eq!(second.alarms(), [ErrorKind::Unsupported]);
+    let status = second.status();
+    assert!(status.alarms[0].2.contains("upgrade"), "{:?}", status.alarms);
+    let third = stage.open("third", 2);
+    third.add("b", 1).expect("it counts");
+    stage.pass(5);
+    assert_eq!((second.count("a"), second.count("b")), (1, 1), "the other logs go on");
+}

@@ -152,3 +152,27 @@ impl fmt::Debug for Frontier {
         f.debug_set().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::num::NonZeroU64;
+
+    use super::*;
+
+    /// The replicas of even numbers, from 2 on, have an entry each; those of odd numbers, between and around them, none.
+    #[test]
+    fn few_replicas_and_many_are_covered_alike() {
+        let dot = |id: usize, slot| {
+            let id = NonZeroU64::new(id as u64).expect("numbers begin with 1");
+            Dot { replica: id.into(), position: Position::new(1, slot) }
+        };
+        for many in [0, 1, FEW, FEW + 1, 3 * FEW] {
+            let frontier: Frontier = (1..=many).map(|index| dot(2 * index, 5)).collect();
+            assert_eq!(frontier.len(), many);
+            for id in 1..=2 * many + 1 {
+                let covered = [4, 5, 6].map(|slot| frontier.covers(dot(id, slot)));
+                assert_eq!(covered, if id % 2 == 0 { [true, true, false] } else { [false; 3] }, "{id} of {many}");
+            }
+        }
+    }
+}

@@ -226,4 +226,18 @@ mod tests {
         assert!(clock.tick(u64::MAX).is_err());
         assert_eq!(Timestamp::new(u64::MAX, 1), Timestamp::new(Timestamp::MILLIS_MAX, 1));
     }
+
+    #[test]
+    fn all_bits_set_is_the_last_counter_of_the_last_millisecond() {
+        let last = Timestamp::new(Timestamp::MILLIS_MAX, u16::MAX);
+        assert_eq!(u64::from(last), u64::MAX);
+        assert_eq!((last.millis(), last.counter()), (Timestamp::MILLIS_MAX, u16::MAX));
+    }
+
+    #[test]
+    fn a_clock_follows_five_minutes_ahead_unless_told_otherwise() {
+        let mut clock = HybridClock::default();
+        assert_eq!(clock.observe(Timestamp::from_millis(1_000 + 300_001), 1_000), Observed::TooFarAhead);
+        assert_eq!(clock.observe(Timestamp::from_millis(1_000 + 300_000), 1_000), Observed::Followed);
+    }
 }

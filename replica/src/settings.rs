@@ -24,6 +24,10 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// How many bytes of changes may wait; beyond it local operations fail with `Backpressure`. 64 MiB.
     pub pending_bytes: u64,
+    /// How much memory the objects may take, as [`Status::memory_bytes`](crate::Status::memory_bytes) estimates it; from there
+    /// on local operations that would add to them fail with `Backpressure`. What peers add is applied all the same: refusing it
+    /// would diverge. No limit.
+    pub memory_bytes: u64,
     /// How long is waited before a peer's log is asked again while it grows. 1 s.
     pub poll_min: Duration,
     /// The same when it has not grown for long. 30 s.
@@ -53,6 +57,7 @@ impl Default for Settings {
             flush_interval: Duration::from_secs(1),
             segment_bytes: 1 << 20,
             pending_bytes: 64 << 20,
+            memory_bytes: u64::MAX,
             poll_min: Duration::from_secs(1),
             poll_max: Duration::from_secs(30),
             discovery_interval: Duration::from_secs(300),

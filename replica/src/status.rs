@@ -25,6 +25,8 @@ pub struct Status {
     pub alarms: Vec<(String, ErrorKind, String)>,
     /// How many objects there are, live or not.
     pub objects: usize,
+    /// About how many bytes of memory the objects take: exact but for a quarter or so, which is the allocator's.
+    pub memory_bytes: u64,
     /// How many tallies of deleted counters wait for their owners to acknowledge that.
     pub dead_tallies: usize,
     /// How many removals wait for what they remove.
@@ -123,6 +125,7 @@ impl Replica {
             is_behind,
             alarms: engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says)).collect(),
             objects: engine.keyspace.len(),
+            memory_bytes: engine.keyspace.memory_bytes(),
             dead_tallies,
             early_removals,
             snapshots: engine.kept().positions(),

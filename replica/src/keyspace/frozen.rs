@@ -72,7 +72,17 @@ impl<'a> Frozen<'a> {
     #[must_use]
     pub fn layout(&self) -> Layout {
         let keys = self.keys();
-        let total: u64 = keys.iter().map(|key| self.read(key, weight).unwrap_or(0)).sum();
+        let (mut total, mut elements, mut element_bytes) = (0, 0, 0);
+        for key in &keys {
+            let _there = self.read(key, |key, object| {
+                total += weight(key, object);
+                if let Object::OrSet(set) = object {
+                    elements += set.len() as u64;
+                    element_bytes += set.unordered().map(|(element, _)| element.len() as u64).sum::<u64>();
+                }
+            });
+        }
+        self.keyspace.footprint.learn_elements(elements, element_bytes);
         let count = total.div_ceil(PART_WEIGHT).max(1).next_power_of_two().min(STRIPES as u64) as usize;
         let mut parts = vec![Vec::with_capacity(keys.len() / count); count];
         for key in keys {

@@ -18,6 +18,17 @@ impl Index {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
+    /// Adds many keys, none of which is there.
+    pub(super) fn extend(&self, mut keys: Vec<ObjectKey>) {
+        keys.sort();
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held.is_empty() {
+            *held = keys.into_iter().collect();
+        } else {
+            held.extend(keys);
+        }
+    }
+
     pub(super) fn remove(&self, key: &ObjectKey) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

@@ -1,7 +1,7 @@
 //! Local operations, one by one and in batches.
 //! Layer 2.
 
-use core::{convert::Infallible, fmt};
+use core::{convert::Infallible, fmt, iter::once_with};
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
@@ -60,6 +60,11 @@ pub enum Refusal {
     Overflow(Overflow),
     /// The open segment has no room for it. Cut, and try again.
     SegmentFull,
+    /// The keyspace has reached its limit, and this would add to it.
+    MemoryFull {
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// No segment has room for it.
     TooLarge {
         /// What it comes to, estimated from above.
@@ -75,6 +80,9 @@ impl fmt::Display for Refusal {
             }
             Self::Overflow(overflow) => overflow.fmt(f),
             Self::SegmentFull => f.write_str("the open segment is full"),
+            Self::MemoryFull { limit } => {
+                write!(f, "the keyspace is full; delete something, or raise memory_bytes: memory_bytes={limit}")
+            }
             Self::TooLarge { bytes } => {
                 write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
             }
@@ -130,6 +138,7 @@ impl Keyspace {
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
+        self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
         let reserve = |bytes| self.reserve(open, bytes);
         let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
         Ok((Changed { position: open.dot().position, was_idle }, read))
@@ -160,6 +169,8 @@ impl Keyspace {
         rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
         let held =
             |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
+        let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
+        self.check_memory(there)?;
         let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;
@@ -172,6 +183,18 @@ impl Keyspace {
         shards.iter_mut().for_each(|shard| woken.append(shard.woken()));
         drop(shards);
         Ok(Changed { position: open.dot().position, was_idle })
+    }
+
+    /// Refuses what would add to a keyspace that has reached its limit: new objects, elements and values. What is there can
+    /// be counted on and deleted.
+    fn check_memory<'c>(&self, changes: impl Iterator<Item = (&'c Change, bool)>) -> Result<(), Refusal> {
+        let Some(limit) = self.footprint.reached() else { return Ok(()) };
+        let mut adds = changes.map(|(change, is_there)| match change {
+            Change::Add(_) | Change::Write(..) => true,
+            Change::Increment(_) | Change::Count(_) => !is_there,
+            Change::Remove(_) | Change::Delete => false,
+        });
+        if adds.any(|adds| adds) { Err(Refusal::MemoryFull { limit }) } else { Ok(()) }
     }
 
     /// Takes room in the open segment. Returns whether it was empty.

@@ -11,6 +11,7 @@
 mod apply;
 mod cut;
 mod early;
+mod footprint;
 mod frozen;
 mod index;
 mod local;
@@ -42,6 +43,7 @@ pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
 use self::{
+    footprint::Footprint,
     index::Index,
     marks::Marks,
     shard::{Locked, Map, Side},
@@ -58,6 +60,7 @@ pub struct Keyspace {
     index: Index,
     source: DotSource,
     touched: Touched,
+    footprint: Footprint,
     marks: Marks,
     views: Arc<Views>,
     /// Bytes of changes that no segment has taken yet, estimated from above, by the parity of their position.
@@ -78,6 +81,7 @@ impl Keyspace {
             index: Index::default(),
             source,
             touched: Touched::default(),
+            footprint: Footprint::default(),
             marks: Marks::default(),
             views: Arc::default(),
             pending: Default::default(),
@@ -156,6 +160,16 @@ impl Keyspace {
         self.pending.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
+    /// About how many bytes of memory the objects take.
+    pub fn memory_bytes(&self) -> u64 {
+        self.footprint.bytes()
+    }
+
+    /// From so many bytes on, nothing is added: local operations that would are refused with [`Refusal::MemoryFull`].
+    pub fn limit_memory(&self, bytes: u64) {
+        self.footprint.set_limit(bytes);
+    }
+
     /// The mark of this name, if this replica has made one lately.
     #[must_use]
     pub fn mark(&self, name: &[u8]) -> Option<Mark> {
@@ -187,6 +201,6 @@ impl Keyspace {
     }
 
     fn lock(&self, shard: usize) -> Locked<'_> {
-        Locked::new(&self.map, &self.sides, &self.source, &self.touched, &self.views, shard)
+        Locked::new(self, shard)
     }
 }

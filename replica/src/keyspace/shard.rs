@@ -5,18 +5,19 @@ use core::fmt;
 use std::{
     collections::BTreeMap,
     hash::BuildHasher,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{MutexGuard, PoisonError},
 };
 
-use crdt_core::{CounterChanges, Dot, DotSource, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
+use crdt_core::{CounterChanges, Dot, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
 use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
 
 use super::{
+    Keyspace,
+    footprint::Share,
     frozen::Before,
-    stripes::Touched,
-    views::{Origin, Views, Woken},
+    views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
 
@@ -54,10 +55,7 @@ impl fmt::Debug for Buffer {
 pub(super) struct Locked<'a> {
     table: RwLockWriteGuard<'a, Table>,
     side: MutexGuard<'a, Side>,
-    hasher: &'a FixedState,
-    source: &'a DotSource,
-    touched: &'a Touched,
-    views: &'a Views,
+    keyspace: &'a Keyspace,
     /// Behind the locks, so that they are released first.
     woken: Woken,
 }
@@ -67,22 +65,15 @@ pub(super) fn buffer_of(position: Position) -> usize {
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn new(
-        map: &'a Map,
-        sides: &'a [Mutex<Side>],
-        source: &'a DotSource,
-        touched: &'a Touched,
-        views: &'a Views,
-        shard: usize,
-    ) -> Self {
-        let table = map.shards()[shard].write();
-        let side = sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        Self { table, side, hasher: map.hasher(), source, touched, views, woken: Woken::default() }
+    pub(super) fn new(keyspace: &'a Keyspace, shard: usize) -> Self {
+        let table = keyspace.map.shards()[shard].write();
+        let side = keyspace.sides[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        Self { table, side, keyspace, woken: Woken::default() }
     }
 
     /// The dot under which a change in this shard is made now. A cut cannot pass while the shard is locked.
     pub(super) fn open(&self) -> OpenDot<'a> {
-        self.source.open()
+        self.keyspace.source.open()
     }
 
     pub(super) fn get(&self, hash: u64, path: &[u8], kind: Kind) -> Option<&Object<FixedState>> {
@@ -92,8 +83,9 @@ impl<'a> Locked<'a> {
 
     /// What this replica's own tally has counted up and down, 0 and 0 where it has none.
     pub(super) fn own_totals(&self, hash: u64, key: &ObjectKey) -> (u64, u64) {
-        let own =
-            self.get(hash, key.path_bytes(), key.kind()).and_then(|object| own_tally(object, self.source.replica()));
+        let own = self
+            .get(hash, key.path_bytes(), key.kind())
+            .and_then(|object| own_tally(object, self.keyspace.source.replica()));
         own.filter(|tally| !tally.is_dead()).map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
     }
 
@@ -115,14 +107,15 @@ impl<'a> Locked<'a> {
         origin: &Origin,
         change: impl FnOnce(&mut Object<FixedState>, &mut Owed<'_>) -> R,
     ) -> Result<(R, Presence), E> {
-        let Self { table, side, hasher, touched, views, woken, .. } = self;
-        touched.add(path);
+        let Self { table, side, keyspace, woken } = self;
+        let hasher = keyspace.map.hasher();
+        keyspace.touched.add(path);
         let mut is_new = false;
         let (key, object) = match table.get_mut(hash, |(held, _)| held.is(path, kind)) {
             Some(held) => held,
             None => {
                 is_new = true;
-                let object = SharedValue::new(Object::new(kind, (*hasher).clone()));
+                let object = SharedValue::new(Object::new(kind, hasher.clone()));
                 table.insert_entry(hash, (own()?, object), |(held, _)| hasher.hash_one(held))
             }
         };
@@ -130,7 +123,8 @@ impl<'a> Locked<'a> {
         if let Some(before) = &mut side.before {
             before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
         }
-        let watched = views.watched(key, object);
+        let held = if is_new { Share::default() } else { Share::of(path.len(), object) };
+        let watched = keyspace.views.watched(key, object);
         let (is_watched, mut elements_changed) = (watched.is_some(), false);
         let mut owed =
             Owed { buffers: &mut side.buffers, hash, key, is_watched, elements_changed: &mut elements_changed };
@@ -138,7 +132,9 @@ impl<'a> Locked<'a> {
         if let Some(watched) = watched {
             watched.tell(key, object, origin, elements_changed, woken);
         }
-        let presence = match (is_new, object.is_empty()) {
+        let is_empty = object.is_empty();
+        keyspace.footprint.change(held, if is_empty { Share::default() } else { Share::of(path.len(), object) });
+        let presence = match (is_new, is_empty) {
             (true, false) => Presence::Came(key.clone()),
             (was_new, true) => {
                 let removed = table.remove_entry(hash, |(held, _)| held.is(path, kind));

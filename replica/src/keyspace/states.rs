@@ -6,7 +6,7 @@ use core::convert::Infallible;
 use crdt_core::{Bytes, Kind, Object, Seen, Tally};
 use foldhash::fast::FixedState;
 
-use super::{Applied, Keyspace, Origin, View};
+use super::{Applied, Keyspace, Origin, View, shard::Presence};
 use crate::key::{InvalidPath, ObjectKey};
 
 impl Keyspace {
@@ -16,12 +16,18 @@ impl Keyspace {
         Object::new(kind, self.map.hasher().clone())
     }
 
-    /// Fills an object in: `load` is given what is there, an empty object if there is nothing.
+    /// Fills an object in: `load` is given what is there, an empty object if there is nothing. Returns its key if it has come
+    /// to be, which the caller adds to the index with all the others: [`index_all`](Self::index_all).
     ///
     /// # Errors
     ///
     /// [`InvalidPath`] when `path` is not a path.
-    pub fn load(&self, path: &str, kind: Kind, load: impl FnOnce(&mut Object<FixedState>)) -> Result<(), InvalidPath> {
+    pub fn load(
+        &self,
+        path: &str,
+        kind: Kind,
+        load: impl FnOnce(&mut Object<FixedState>),
+    ) -> Result<Option<ObjectKey>, InvalidPath> {
         let hash = self.hash(path.as_bytes());
         let mut shard = self.lock(self.shard(hash));
         let own = || ObjectKey::new(path, kind);
@@ -29,8 +35,17 @@ impl Keyspace {
             load(object);
             owed.elements_changed(true);
         })?;
-        self.keep_index(presence);
-        Ok(())
+        match presence {
+            Presence::Came(key) => Ok(Some(key)),
+            Presence::Same | Presence::Went(_) => Ok(None),
+        }
+    }
+
+    /// Adds the keys of objects that were loaded to the index.
+    ///
+    /// Cost: that of sorting them, which is little where they come in long ascending runs; far less than one by one.
+    pub fn index_all(&self, keys: Vec<ObjectKey>) {
+        self.index.extend(keys);
     }
 
     /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that are dead

@@ -25,7 +25,11 @@ impl Alarms {
     pub(crate) fn raise(&self, place: &str, error: &Error) {
         let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
         let ended = (error.kind(), format!("{error}{source}"));
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended);
+        let before =
+            self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
+        if before.as_ref() != Some(&ended) {
+            tracing::warn!(place, kind = ended.0.name(), "{}", ended.1);
+        }
     }
 
     /// There is an answer from there again. What was wrong with what it holds may still be.

@@ -22,8 +22,10 @@ impl Engine {
         let shelf = self.own_shelf();
         let Some(old) = self.outlived(&shelf).await? else { return Ok(()) };
         let Some(limit) = self.collectable().map(|limit| limit.min(old)) else { return Ok(()) };
-        self.collect_log(limit).await?;
-        self.collect_snapshots(&shelf, old).await
+        let segments = self.collect_log(limit).await?;
+        let others = self.collect_snapshots(&shelf, old).await?;
+        tracing::debug!(replica = %self.own.name, %limit, segments, others, "collected");
+        Ok(())
     }
 
     /// The newest own snapshot that was taken longer than `retention` ago: what it covers was covered then.
@@ -65,7 +67,8 @@ impl Engine {
         Some(limit)
     }
 
-    async fn collect_log(&self, limit: Position) -> Result<(), Error> {
+    async fn collect_log(&self, limit: Position) -> Result<usize, Error> {
+        let mut deleted = 0;
         let mut epochs: BTreeMap<u32, Vec<Position>> = BTreeMap::new();
         let prefix = self.keys.log_prefix(&self.own.name);
         for key in self.own.store.list(&prefix, None, self.soon()).await? {
@@ -83,15 +86,17 @@ impl Engine {
             let (may_go, _) = slots.split_at(slots.len().saturating_sub(stay));
             for position in may_go.iter().filter(|position| **position <= limit) {
                 self.own.store.delete(&self.keys.log(&self.own.name, *position), self.soon()).await?;
+                deleted += 1;
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     /// The two kept snapshots stay, and the newest that has outlived `retention`, which tells how old the log is.
-    async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<(), Error> {
+    async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<usize, Error> {
+        let mut deleted = 0;
         let kept: BTreeSet<Position> = self.kept().snapshots.iter().map(|kept| kept.position).collect();
-        let Some(oldest_kept) = kept.first().copied() else { return Ok(()) };
+        let Some(oldest_kept) = kept.first().copied() else { return Ok(0) };
         let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
         for position in shelf.positions(self.soon()).await? {
             if position >= old || kept.contains(&position) {
@@ -106,13 +111,15 @@ impl Engine {
                 named.extend(parts.iter().map(|part| (part.written, *part.content.as_bytes())));
             } else {
                 self.own.store.delete(&self.keys.manifest(&self.own.name, position), self.soon()).await?;
+                deleted += 1;
             }
         }
         for (written, content) in shelf.parts(self.soon()).await? {
             if written < old.min(oldest_kept) && !named.contains(&(written, *content.as_bytes())) {
                 self.own.store.delete(&self.keys.part(&self.own.name, written, content), self.soon()).await?;
+                deleted += 1;
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 }

@@ -137,6 +137,7 @@ impl Engine {
             applied: Watermark::new(0),
             durable: Watermark::new(durable),
         };
+        engine.keyspace.limit_memory(engine.settings.memory_bytes);
         engine.after_applying(&mut engine.state());
         Arc::new(engine)
     }
@@ -205,6 +206,9 @@ impl Engine {
                 Err(Refusal::SegmentFull) => self.cut_when_full()?,
                 Err(refusal @ Refusal::KindMismatch { .. }) => {
                     return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
+                }
+                Err(refusal @ Refusal::MemoryFull { .. }) => {
+                    return Err(Error::new(ErrorKind::Backpressure, refusal.to_string()));
                 }
                 Err(refusal @ (Refusal::Overflow(_) | Refusal::TooLarge { .. })) => {
                     return Err(Error::new(ErrorKind::Invalid, refusal.to_string()));

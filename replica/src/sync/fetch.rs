@@ -84,6 +84,9 @@ impl Engine {
         }
         state.merge_snapshot(&self.keyspace, &snapshot)?;
         self.after_applying(&mut state);
+        drop(state);
+        let (position, parts) = (snapshot.manifest.position, snapshot.parts.len());
+        tracing::info!(replica = %self.own.name, peer = %shelf.name, %position, parts, "snapshot merged");
         Ok(true)
     }
 

@@ -49,6 +49,7 @@ impl Engine {
             }
             self.outbox.written();
             self.durable.rise(position);
+            tracing::debug!(replica = %self.own.name, %position, bytes = bytes.len(), "segment written");
         }
         Ok(())
     }
@@ -115,6 +116,7 @@ impl Engine {
         let Some(hash) = hash_of(&bytes) else { return Err(Error::new(ErrorKind::Invalid, "an object has a trailer")) };
         state.log_bytes += bytes.len() as u64;
         state.passed_own(&header, hash, cut, &evictions)?;
+        tracing::debug!(replica = %self.own.name, %position, paths = cut.rows.len(), bytes = bytes.len(), "segment cut");
         self.outbox.push(Waiting { position, key, bytes });
         self.after_applying(state);
         Ok(position)

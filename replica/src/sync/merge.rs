@@ -114,11 +114,11 @@ impl State {
     pub(crate) fn restore(&mut self, keyspace: &Keyspace, snapshot: &Snapshot) -> Result<(), Error> {
         let Snapshot { manifest, parts } = snapshot;
         manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
-        let mut dead = Vec::new();
+        let (mut dead, mut keys) = (Vec::new(), Vec::new());
         for part in parts {
             let mut live = part.live();
             while let Some(row) = live.next() {
-                load(keyspace, row)?;
+                keys.extend(load(keyspace, row)?);
             }
             let mut gone = part.dead();
             while let Some(row) = gone.next() {
@@ -126,9 +126,10 @@ impl State {
                 if let crate::log::PartRowBody::Counter(tallies) = &row.body {
                     dead.extend(tallies.iter().map(|tally| (key.clone(), *tally)));
                 }
-                load(keyspace, row)?;
+                keys.extend(load(keyspace, row)?);
             }
         }
+        keyspace.index_all(keys);
         self.learn(manifest);
         for removal in &manifest.early {
             self.applied.early.insert(removal.dot, (removal.key.clone(), removal.element.clone()));
@@ -170,7 +171,7 @@ fn corrupt(invalid: crate::key::InvalidPath) -> Error {
     Error::new(ErrorKind::Corrupt, invalid.to_string())
 }
 
-fn load(keyspace: &Keyspace, row: PartRow<'_, '_>) -> Result<(), Error> {
+fn load(keyspace: &Keyspace, row: PartRow<'_, '_>) -> Result<Option<ObjectKey>, Error> {
     let (path, kind) = (row.path, row.kind);
     let loaded = keyspace.load(path, kind, |object| {
         let same_kind = row.load(object);

@@ -160,6 +160,9 @@ impl Puller {
             log.contact = Some(engine.world.clock.elapsed());
         }
         engine.after_applying(&mut state);
+        drop(state);
+        let (paths, position) = (segment.row_count(), header.position);
+        tracing::debug!(replica = %engine.own.name, peer = %header.replica, %position, paths, bytes, "segment applied");
         Ok(())
     }
 

@@ -203,6 +203,10 @@ impl Engine {
             let message = format!("a part is gone that was just written; the snapshot does not count: key={key}");
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
+        let written = manifest.parts.iter().filter(|part| part.written == manifest.position);
+        let (position, parts) = (manifest.position, manifest.parts.len());
+        let (count, bytes) = written.fold((0, 0), |(count, bytes), part| (count + 1, bytes + part.bytes));
+        tracing::info!(replica = %self.own.name, %position, parts, written = count, bytes, "snapshot taken");
         frozen.keep();
         self.keep(&manifest, log_bytes);
         Ok(())
