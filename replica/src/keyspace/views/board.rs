@@ -174,20 +174,16 @@ impl Keyspace {
     /// Cost: O(log n + count), under the locks of the counter's shard and of the board.
     #[must_use]
     pub fn around(&self, board: &Board, path: &str, count: usize) -> Vec<Ranked> {
-        let around = |kind| {
-            let key = self.key(path, kind).ok()?;
-            let around = |object: &Object<FixedState>| {
-                let entry = Entry::new(live_score(object)?, key.clone());
-                let ranking = board.standings.read();
-                let rank = ranking.rank(&entry)?;
-                let first = rank.saturating_sub(count);
-                let behind = count.saturating_add(1);
-                Some((rank, window(&ranking, first, (rank - first).saturating_add(behind))))
-            };
-            self.read(path, kind, around).flatten()
+        let hash = self.hash(path.as_bytes());
+        let table = self.map.shards()[self.shard(hash)].read();
+        let ranking = board.standings.read();
+        let place = |kind| {
+            let (key, object) = table.get(hash, |(held, _)| held.is(path.as_bytes(), kind))?;
+            ranking.rank(&Entry::new(live_score(object.get())?, key.clone()))
         };
-        let best = COUNTERS.into_iter().filter_map(around).min_by_key(|(rank, _)| *rank);
-        best.map(|(_, around)| around).unwrap_or_default()
+        let Some(place) = COUNTERS.into_iter().filter_map(place).min() else { return Vec::new() };
+        let first = place.saturating_sub(count);
+        window(&ranking, first, (place - first).saturating_add(count).saturating_add(1))
     }
 }
 

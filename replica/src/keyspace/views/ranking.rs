@@ -11,8 +11,8 @@ use crate::key::ObjectKey;
 
 /// How many entries or branches make a node split.
 ///
-/// Wide enough that a million entries are four levels deep, narrow enough that moving half a node is cheap.
-const WIDTH: usize = 64;
+/// Wide enough that a million entries are five levels deep, narrow enough that moving half a node is cheap.
+const WIDTH: usize = 32;
 
 /// A score and whose it is: the greater score first, equal scores by path, then by kind.
 ///
