@@ -47,23 +47,24 @@ fn work(replica: &blocking::Replica, thread: u64) -> Model {
         match random.below(8) {
             0..=2 => {
                 let amount = random.below(9) as i64 - 4;
-                let written = replica.pn_counter(&count).unwrap().add(amount).unwrap();
+                let written = replica.pn_counter(&count).expect("it goes well").add(amount).expect("it goes well");
                 let expected = model.counts.entry(object).or_default();
                 *expected += i128::from(amount);
                 assert_eq!(written.value(), *expected);
             }
             3 => {
-                let _written = replica.delete(&count).unwrap();
+                let _written = replica.delete(&count).expect("it goes well");
                 model.counts.insert(object, 0);
             }
             4 => {
                 let element = random.below(30);
-                let _written = replica.or_set::<u64>(&set).unwrap().add(&element).unwrap();
+                let _written = replica.or_set::<u64>(&set).expect("it goes well").add(&element).expect("it goes well");
                 model.sets.entry(object).or_default().insert(element);
             }
             5 => {
                 let element = random.below(30);
-                let _written = replica.or_set::<u64>(&set).unwrap().remove(&element).unwrap();
+                let _written =
+                    replica.or_set::<u64>(&set).expect("it goes well").remove(&element).expect("it goes well");
                 model.sets.entry(object).or_default().remove(&element);
             }
             6 => {
@@ -72,13 +73,13 @@ fn work(replica: &blocking::Replica, thread: u64) -> Model {
                     batch.pn_counter(&format!("shared/{}", thread % 3)).add(1);
                     Ok(())
                 });
-                let _written = batch.unwrap();
+                let _written = batch.expect("it goes well");
                 model.shared += 2;
             }
             _ => {
                 let expected = model.counts.get(&object).copied().unwrap_or(0);
-                assert_eq!(replica.pn_counter(&count).unwrap().value(), expected);
-                let there = replica.or_set::<u64>(&set).unwrap().elements().unwrap();
+                assert_eq!(replica.pn_counter(&count).expect("it goes well").value(), expected);
+                let there = replica.or_set::<u64>(&set).expect("it goes well").elements().expect("it goes well");
                 assert_eq!(there.into_iter().collect::<BTreeSet<_>>(), *model.sets.entry(object).or_default());
             }
         }
@@ -89,15 +90,24 @@ fn work(replica: &blocking::Replica, thread: u64) -> Model {
 fn check(replica: &Replica, models: &[Model]) {
     for (thread, model) in models.iter().enumerate() {
         for (object, expected) in &model.counts {
-            assert_eq!(replica.pn_counter(&format!("own/{thread}/{object}/count")).unwrap().value(), *expected);
+            assert_eq!(
+                replica.pn_counter(&format!("own/{thread}/{object}/count")).expect("it goes well").value(),
+                *expected
+            );
         }
         for (object, expected) in &model.sets {
-            let there = replica.or_set::<u64>(&format!("own/{thread}/{object}/set")).unwrap().elements().unwrap();
+            let there = replica
+                .or_set::<u64>(&format!("own/{thread}/{object}/set"))
+                .expect("it goes well")
+                .elements()
+                .expect("it goes well");
             assert_eq!(there.into_iter().collect::<BTreeSet<_>>(), *expected, "{thread}/{object}");
         }
     }
-    let shared: i128 =
-        ["a", "0", "1", "2"].iter().map(|path| replica.pn_counter(&format!("shared/{path}")).unwrap().value()).sum();
+    let shared: i128 = ["a", "0", "1", "2"]
+        .iter()
+        .map(|path| replica.pn_counter(&format!("shared/{path}")).expect("it goes well").value())
+        .sum();
     assert_eq!(shared, models.iter().map(|model| model.shared).sum());
 }
 
@@ -105,20 +115,20 @@ fn check(replica: &Replica, models: &[Model]) {
 fn many_threads_do_what_one_map_would() {
     let (ours, theirs) = (MemoryBucket::new(), MemoryBucket::new());
     let here = Replica::builder("here", ours.clone()).peer("there", theirs.clone()).settings(settings());
-    let here = Arc::new(blocking::Replica::open(here).unwrap());
+    let here = Arc::new(blocking::Replica::open(here).expect("it goes well"));
     let there = Replica::builder("there", theirs.clone()).peer("here", ours.clone()).settings(settings());
-    let there = blocking::Replica::open(there).unwrap();
+    let there = blocking::Replica::open(there).expect("it goes well");
     let models: Vec<Model> = thread::scope(|scope| {
         let start = |number| {
             let here = Arc::clone(&here);
             scope.spawn(move || work(&here, number))
         };
         let threads: Vec<_> = (0..THREADS).map(start).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads.into_iter().map(|thread| thread.join().expect("it goes well")).collect()
     });
     check(&here, &models);
-    here.flush().unwrap();
-    assert!(there.wait_for(&here.token(), Duration::from_secs(60)).unwrap());
+    here.flush().expect("it goes well");
+    assert!(there.wait_for(&here.token(), Duration::from_secs(60)).expect("it goes well"));
     check(&there, &models);
     let status = here.status();
     assert_eq!((status.ended, status.alarms), (None, vec![]));
@@ -127,5 +137,5 @@ fn many_threads_do_what_one_map_would() {
     // And once more from the bucket alone.
     drop((here, there));
     let again = Replica::builder("here", ours).peer("there", theirs).settings(settings());
-    check(&blocking::Replica::open(again).unwrap(), &models);
+    check(&blocking::Replica::open(again).expect("it goes well"), &models);
 }

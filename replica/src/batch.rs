@@ -128,10 +128,6 @@ impl<'a> Batch<'a> {
             Err(error) => self.refuse(error),
         }
     }
-
-    fn finish(self) -> Result<(Vec<(ObjectKey, Change)>, Vec<Mark>), Error> {
-        self.refused.map_or(Ok((self.changes, self.marks)), Err)
-    }
 }
 
 impl<H> InBatch<'_, '_, H> {
@@ -231,8 +227,10 @@ impl Replica {
                 Error::new(ErrorKind::Invalid, "the batch was given up; nothing was changed").caused_by(error)
             }
         })?;
-        let (changes, marks) = batch.finish()?;
-        let position = self.engine().change(&changes, &marks)?;
+        if let Some(refused) = batch.refused {
+            return Err(refused);
+        }
+        let position = self.engine().change(&batch.changes, &batch.marks)?;
         Ok(Written::new(self.clone(), position, ()))
     }
 
