@@ -580,3 +580,26 @@ fn a_newer_format_stops_its_log_only() {
     stage.pass(5);
     assert_eq!((second.count("a"), second.count("b")), (1, 1), "the other logs go on");
 }
+
+/// What changes nothing is not written.
+#[test]
+fn calls_that_change_nothing_cost_no_request() {
+    let mut stage = Stage::new(21, 1);
+    let first = stage.open("first", 0);
+    first.add("likes", 1).expect("it counts");
+    let set = first.replica.or_set::<str>("set").expect("a path");
+    let _written = set.add("x").expect("it is added");
+    let _written = first.replica.delete("likes").expect("it is deleted");
+    // Until the last snapshot has been taken, and acknowledged.
+    stage.pass(60);
+    let before = first.links[0].requests().creates;
+    for _ in 0..20 {
+        first.add("likes", 0).expect("nothing is counted");
+        first.add("other", 0).expect("nothing is counted");
+        let _written = set.remove("y").expect("it was not there");
+        let _written = first.replica.delete("likes").expect("it was deleted");
+        let _written = first.replica.pn_counter("likes").expect("a path").delete().expect("it was deleted");
+        stage.pass(1);
+    }
+    assert_eq!(first.links[0].requests().creates, before);
+}

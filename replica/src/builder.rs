@@ -139,6 +139,11 @@ impl Builder {
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={:?}", self.name)))?;
         let keys =
             Keys::new(&self.root).map_err(|error| Error::new(ErrorKind::Invalid, "not a root").caused_by(error))?;
+        let shards = self.settings.shards;
+        if !shards.is_power_of_two() || shards < 2 {
+            let message = format!("the number of shards is a power of two, 2 at least: shards={shards}");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let Self { bucket, peers, hints, world, settings, mac, .. } = self;
         Ok(Plan { name, bucket, peers, hints, keys, mac, world, settings })
     }

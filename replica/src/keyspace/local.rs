@@ -93,14 +93,18 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Change {
-    /// What it adds to the bytes that wait for a segment, estimated from above. A deletion names all that it deletes.
+    /// What it adds to the bytes that wait for a segment, estimated from above: 0 if it changes nothing. A deletion names all
+    /// that it deletes.
     fn bytes(&self, key: &ObjectKey, object: Option<&Object<FixedState>>) -> u64 {
         const ROW: usize = 128;
-        let deleted = match (self, object) {
+        let changed = match (self, object) {
+            (Self::Increment(0) | Self::Count(0), _) | (Self::Delete | Self::Remove(_), None) => return 0,
+            (Self::Delete, Some(object)) if !object.is_live() => return 0,
+            (Self::Remove(element), Some(Object::OrSet(set))) if !set.contains(&**element) => return 0,
             (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
-            _ => 0,
+            _ => self.payload(),
         };
-        (ROW + key.path_bytes().len() + self.payload() + deleted) as u64
+        (ROW + key.path_bytes().len() + changed) as u64
     }
 
     /// The bytes of the element or value.
@@ -231,7 +235,13 @@ impl Keyspace {
                 // What is counted again before it is taken costs nothing more.
                 let counts = matches!(change, Change::Increment(_) | Change::Count(_));
                 let is_new = !(counts && owed.is_counted(object, open));
-                let was_idle = if is_new { reserve(change.bytes(key, Some(object)))? } else { false };
+                let mut was_idle = false;
+                if is_new {
+                    match change.bytes(key, Some(object)) {
+                        0 => return Ok((false, read(Some(object)))),
+                        bytes => was_idle = reserve(bytes)?,
+                    }
+                }
                 apply(object, owed, change, open)?;
                 Ok((was_idle, read(Some(object))))
             });
