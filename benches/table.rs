@@ -10,7 +10,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use benches::{clock::timed, counter, or_set};
+use benches::{
+    clock::timed,
+    counter, or_set,
+    report::{Table, held, median, nanos, thousands},
+};
 use crdt_core::{OrSet, ReplicaId, Writer};
 use crdts::CvRDT;
 use peak_alloc::PeakAlloc;
@@ -20,32 +24,32 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 fn main() -> ExitCode {
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let mut table = Table { judges_speed: !quick, missed: false };
+    let mut table = Table::new(&["what", "bar", "ours", "`crdts`", "times faster"], !quick);
     let (large, runs) = if quick { (20_000, 3) } else { (1_000_000, 11) };
 
-    println!("| what | bar | ours | `crdts` | times faster | |");
-    println!("|---|---|---|---|---|---|");
     memory(&mut table, large);
     residue(&mut table, if quick { 1_000 } else { 100_000 });
     delta(&mut table, large, runs);
     merge(&mut table, 10_000, 10 * runs);
     merge(&mut table, large, runs);
     counters(&mut table, 3, 20 * runs);
-    if table.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    table.finish()
 }
 
 fn memory(table: &mut Table, n: usize) {
     let replica = ReplicaId::named("ann");
-    let (ours_bytes, ours) = held(|| or_set::ours(replica, 0..n));
-    let (peer_bytes, peer) = held(|| or_set::peer(replica, 0..n));
+    let (ours_bytes, ours) = held(&MEMORY, || or_set::ours(replica, 0..n));
+    let (peer_bytes, peer) = held(&MEMORY, || or_set::peer(replica, 0..n));
     or_set::check(&ours, &peer, n);
     let each = |bytes: usize| bytes as f64 / n as f64;
     table.row(
-        &format!("OR-Set: memory per u64 element at {}", thousands(n)),
-        "64 bytes or less",
-        &format!("{:.1} bytes", each(ours_bytes)),
-        &format!("{:.1} bytes", each(peer_bytes)),
-        "",
+        &[
+            &format!("OR-Set: memory per u64 element at {}", thousands(n)),
+            "64 bytes or less",
+            &format!("{:.1} bytes", each(ours_bytes)),
+            &format!("{:.1} bytes", each(peer_bytes)),
+            "",
+        ],
         Some(each(ours_bytes) <= 64.0),
     );
 }
@@ -54,7 +58,7 @@ fn memory(table: &mut Table, n: usize) {
 fn residue(table: &mut Table, n: usize) {
     let [ann, bob] = ["ann", "bob"].map(ReplicaId::named);
     let lived = |n: usize| {
-        held(|| {
+        held(&MEMORY, || {
             let mut writers = Box::new([Writer::<OrSet<u64>>::new(ann), Writer::new(bob)]);
             let [ann, bob] = &mut *writers;
             for number in 0..n {
@@ -72,11 +76,13 @@ fn residue(table: &mut Table, n: usize) {
     let (bytes, writers) = lived(n);
     let elements: usize = writers.iter().map(|writer| writer.len()).sum();
     table.row(
-        &format!("residue after adding and removing {} elements", thousands(n)),
-        "0 elements, 2 times the bytes of empty or less",
-        &format!("{elements} elements, {bytes} bytes; empty {empty_bytes} bytes"),
-        "",
-        "",
+        &[
+            &format!("residue after adding and removing {} elements", thousands(n)),
+            "0 elements, 2 times the bytes of empty or less",
+            &format!("{elements} elements, {bytes} bytes; empty {empty_bytes} bytes"),
+            "",
+            "",
+        ],
         Some(elements == 0 && bytes <= 2 * empty_bytes),
     );
 }
@@ -107,9 +113,9 @@ fn delta(table: &mut Table, n: usize, runs: usize) {
     or_set::check(&ours, &peer, n + runs * IN_A_ROW * CHANGED);
     let [ours, peer] = times.each(CHANGED);
     let what = format!("OR-Set: delta of {CHANGED} into {} elements", thousands(n));
-    table.race(&what, "element", 5_000.0, ours, peer);
-    let within = table.judges_speed.then_some(ours <= 400.0);
-    table.row(&what, "400 ns per element or less", &nanos(ours, "element"), "", "", within);
+    race(table, &what, "element", 5_000.0, ours, peer);
+    let within = table.speed(ours <= 400.0);
+    table.row(&[&what, "400 ns per element or less", &nanos(ours, "element"), "", ""], within);
 }
 
 fn merge(table: &mut Table, n: usize, runs: usize) {
@@ -126,7 +132,7 @@ fn merge(table: &mut Table, n: usize, runs: usize) {
         }
     }
     let [ours, peer] = times.each(n);
-    table.race(&format!("OR-Set: whole merge, {} elements, 50 % overlap", thousands(n)), "element", 8.0, ours, peer);
+    race(table, &format!("OR-Set: whole merge, {} elements, 50 % overlap", thousands(n)), "element", 8.0, ours, peer);
 }
 
 fn counters(table: &mut Table, replicas: usize, runs: usize) {
@@ -144,7 +150,7 @@ fn counters(table: &mut Table, replicas: usize, runs: usize) {
         }
     }
     let [ours, peer] = times.each(ROWS * counter::slots(replicas));
-    table.race(&format!("PN-counter: merge of a row, {replicas} replicas"), "slot", 1.0, ours, peer);
+    race(table, &format!("PN-counter: merge of a row, {replicas} replicas"), "slot", 1.0, ours, peer);
 }
 
 /// The two sides' runs, taken in turns.
@@ -157,60 +163,19 @@ struct Times {
 impl Times {
     /// The medians in nanoseconds for each of `n`.
     fn each(self, n: usize) -> [f64; 2] {
-        [self.ours, self.peer].map(|mut times| {
-            times.remove(0);
-            times.sort_unstable();
-            times[times.len() / 2].as_nanos() as f64 / n as f64
-        })
+        [self.ours, self.peer].map(|times| median(times) / n as f64)
     }
 }
 
-struct Table {
-    judges_speed: bool,
-    missed: bool,
-}
-
-impl Table {
-    fn race(&mut self, what: &str, unit: &str, times_faster_min: f64, ours: f64, peer: f64) {
-        let times_faster = peer / ours;
-        let bar = if times_faster_min > 1.0 {
-            format!("{} times faster", thousands(times_faster_min as usize))
-        } else {
-            "faster".to_owned()
-        };
-        let met = if times_faster_min > 1.0 { times_faster >= times_faster_min } else { times_faster > 1.0 };
-        let shown = if times_faster < 100.0 { format!("{times_faster:.1}") } else { thousands(times_faster as usize) };
-        let met = self.judges_speed.then_some(met);
-        self.row(what, &bar, &nanos(ours, unit), &nanos(peer, unit), &shown, met);
-    }
-
-    fn row(&mut self, what: &str, bar: &str, ours: &str, peer: &str, times_faster: &str, met: Option<bool>) {
-        let verdict = match met {
-            Some(true) => "ok",
-            Some(false) => "MISSED",
-            None => "not judged",
-        };
-        self.missed |= met == Some(false);
-        println!("| {what} | {bar} | {ours} | {peer} | {times_faster} | {verdict} |");
-    }
-}
-
-/// What `build` returns, and how many bytes that keeps in use.
-fn held<R>(build: impl FnOnce() -> R) -> (usize, R) {
-    let before = MEMORY.current_usage();
-    let built = build();
-    (MEMORY.current_usage() - before, built)
-}
-
-fn nanos(each: f64, unit: &str) -> String {
-    let figure = if each < 1_000.0 { format!("{each:.1}") } else { thousands(each as usize) };
-    format!("{figure} ns per {unit}")
-}
-
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let head = digits.len() % 3;
-    let tail = digits.as_bytes()[head..].chunks(3).map(|three| three.iter().map(|digit| char::from(*digit)).collect());
-    let parts: Vec<String> = (head > 0).then(|| digits[..head].to_owned()).into_iter().chain(tail).collect();
-    parts.join(",")
+fn race(table: &mut Table, what: &str, unit: &str, times_faster_min: f64, ours: f64, peer: f64) {
+    let times_faster = peer / ours;
+    let bar = if times_faster_min > 1.0 {
+        format!("{} times faster", thousands(times_faster_min as usize))
+    } else {
+        "faster".to_owned()
+    };
+    let met = if times_faster_min > 1.0 { times_faster >= times_faster_min } else { times_faster > 1.0 };
+    let shown = if times_faster < 100.0 { format!("{times_faster:.1}") } else { thousands(times_faster as usize) };
+    let met = table.speed(met);
+    table.row(&[what, &bar, &nanos(ours, unit), &nanos(peer, unit), &shown], met);
 }

@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod counter;
+pub mod engine;
 pub mod or_set;
 pub mod register;
+pub mod report;
 
 /// `full`, or `tiny` when every bench is only run once to see that it works.
 ///
