@@ -1,0 +1,238 @@
+//! Running it: evicting, ingesting, looking on, closing, bursts and limits, told with whole replicas.
+//!
+//! Each begins with what an operator or a service does, and ends with what must be true for all that.
+
+use std::time::Duration;
+
+use replica::ErrorKind;
+use sim::Random;
+use tests::stage::Stage;
+
+/// A replica is gone for good. The operator evicts it: its deleted counters are purged, and nobody keeps its share of the
+/// log any longer. When it comes back after all, it is told.
+#[test]
+fn an_evicted_replica_holds_nobody_up() {
+    let mut stage = Stage::new(13, 3);
+    let actors = [stage.open("first", 0), stage.open("second", 1), stage.open("third", 2)];
+    for actor in &actors {
+        actor.add("likes", 1).expect("it counts");
+    }
+    stage.pass(5);
+    let [first, second, third] = actors;
+    stage.crash(third);
+    let _written = first.replica.delete("likes").expect("it is deleted");
+    for _ in 0..10 {
+        first.add("other", 1).expect("it counts");
+        second.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    assert_eq!(first.status().dead_tallies, 1, "the third has not acknowledged");
+    let logs = |stage: &Stage| stage.stores[0].keys().iter().filter(|key| key.contains("/log/")).count();
+    let kept = logs(&stage);
+    assert!(kept > 8, "{kept} segments wait for the third");
+
+    let operator = first.replica.clone();
+    stage.wait(async move { operator.evict("third", None).await }).expect("it is evicted");
+    for _ in 0..10 {
+        first.add("other", 1).expect("it counts");
+        second.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    for actor in [&first, &second] {
+        assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
+    }
+    assert!(logs(&stage) < kept, "its share was collected");
+    let back = stage.try_open("third", 2);
+    let told = match back {
+        Err(error) => error.kind(),
+        Ok(third) => {
+            stage.pass(60);
+            third.add("likes", 1).expect_err("it was told").kind()
+        }
+    };
+    assert_eq!(told, ErrorKind::Evicted);
+    assert_eq!(stage.try_open("third", 2).expect_err("it stays evicted").kind(), ErrorKind::Evicted);
+    assert_eq!((first.count("likes"), second.count("likes")), (0, 0));
+    let renamed = stage.open("third-b", 2);
+    renamed.add("likes", 1).expect("it counts");
+    stage.pass(10);
+    assert_eq!((first.count("likes"), second.count("likes")), (1, 1));
+}
+
+/// An ingester is killed again and again. It begins where its mark says, and nothing is counted twice or left out.
+#[test]
+fn what_is_ingested_with_a_mark_is_ingested_once() {
+    use replica::MarkValue;
+    let mut stage = Stage::new(14, 1);
+    for life in 0..20 {
+        let ingester = stage.open("ingester", 0);
+        let begin = ingester.replica.mark("offset").map_or(0, |mark| match mark.value {
+            MarkValue::Number(offset) => offset,
+            MarkValue::Hash(_) => panic!("it is a number"),
+        });
+        assert_eq!(ingester.count("lines"), i128::from(begin), "life {life}");
+        for offset in begin + 1..begin + 30 {
+            let batch = ingester.replica.batch(|batch| {
+                batch.pn_counter("lines").add(1);
+                batch.mark("offset", MarkValue::Number(offset));
+                Ok(())
+            });
+            let _written = batch.expect("it is ingested");
+            stage.executor.pass(Duration::from_millis(40 + 7 * life));
+        }
+        stage.crash(ingester);
+    }
+    let lines = stage.open("ingester", 0).count("lines");
+    assert!(lines > 300, "{lines}");
+}
+
+/// Somebody looks on, under the name of a replica that is running: nobody is fenced, and nothing is written.
+#[test]
+fn an_observer_sees_everything_and_touches_nothing() {
+    let mut stage = Stage::new(15, 2);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    for _ in 0..10 {
+        first.add("likes", 1).expect("it counts");
+        second.add("likes", 1).expect("it counts");
+        stage.pass(3);
+    }
+    let keys = stage.stores[0].keys();
+    let (clock, world) = (first.clock.clone(), stage.executor.world().clone());
+    let builder = tests::stage::builder("first", 0, &stage.stores, &clock, &world, 99).settings(stage.settings.clone());
+    let observer = stage.wait(async move { builder.observe().await }).expect("it looks on");
+    assert_eq!(stage.stores[0].keys(), keys);
+    assert_eq!(observer.pn_counter("likes").expect("a path").value(), 20);
+    let place = stage.executor.region("observer");
+    let background = observer.clone();
+    stage.executor.spawn(place, async move { background.run().await });
+    first.add("likes", 1).expect("it is not fenced");
+    stage.pass(10);
+    assert_eq!(observer.pn_counter("likes").expect("a path").value(), 21);
+    let refused = observer.pn_counter("likes").expect("a path").add(1).expect_err("it only looks");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert_eq!((first.alarms(), second.alarms()), (vec![], vec![]));
+}
+
+/// A replica that is closed leaves a snapshot and nothing that waits; opening it reads that and no log.
+#[test]
+fn closing_writes_what_waits_and_a_snapshot() {
+    let mut stage = Stage::new(16, 1);
+    stage.settings.snapshot_interval = Duration::from_secs(1 << 30);
+    stage.settings.flush_interval = Duration::from_secs(1 << 30);
+    let first = stage.open("first", 0);
+    for _ in 0..100 {
+        first.add("likes", 1).expect("it counts");
+    }
+    let replica = first.replica.clone();
+    stage.wait(async move { replica.close().await }).expect("it is closed");
+    assert_eq!(first.add("likes", 1).expect_err("it is closed").kind(), ErrorKind::Closed);
+    assert_eq!(stage.stores[0].keys().iter().filter(|key| key.contains("/snap/")).count(), 1);
+    assert_eq!(stage.open("first", 0).count("likes"), 100);
+}
+
+/// Much is written at once, more than a segment holds, before anybody polls the background: it becomes several segments.
+#[test]
+fn a_burst_larger_than_a_segment_is_cut_into_several() {
+    let mut stage = Stage::new(17, 2);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    // Nothing that compresses.
+    let mut random = Random::named(17, "notes");
+    let (mut written, mut refused) = (0, None);
+    while refused.is_none() && written < 2_000 {
+        let text: Vec<u8> = (0..8_192).flat_map(|_| random.next().to_le_bytes()).collect();
+        let register = first.replica.lww_register::<[u8]>(&format!("notes/{written}")).expect("a path");
+        match register.set(&text[..]) {
+            Ok(_) => written += 1,
+            Err(error) => refused = Some(error.kind()),
+        }
+    }
+    assert_eq!(refused, Some(ErrorKind::Backpressure), "at 64 MiB");
+    assert!((900..1_100).contains(&written), "{written} of 64 KiB");
+    stage.pass(60);
+    for number in 0..written {
+        let there = second.replica.lww_register::<[u8]>(&format!("notes/{number}")).expect("a path").value();
+        assert_eq!(there.expect("bytes").map(|value| value.len()), Some(65_536), "{number}");
+    }
+    let _written =
+        first.replica.lww_register::<[u8]>("notes/0").expect("a path").set(b"again").expect("there is room again");
+}
+
+/// A replica has all the memory that it may take: it takes in nothing more of its own, and goes on otherwise.
+#[test]
+fn a_full_keyspace_takes_nothing_more_and_goes_on() {
+    let mut stage = Stage::new(18, 2);
+    stage.settings.memory_bytes = 1 << 20;
+    let first = stage.open("first", 0);
+    stage.settings.memory_bytes = u64::MAX;
+    let second = stage.open("second", 1);
+    let refused = (0..).find_map(|number| first.add(&format!("counters/{number}"), 1).err()).expect("it is full");
+    assert_eq!(refused.kind(), ErrorKind::Backpressure);
+    assert!(refused.to_string().contains("memory_bytes=1048576"), "{refused}");
+    let objects = first.status().objects;
+    assert!((4_000..8_000).contains(&objects), "{objects} counters in 1 MiB");
+    first.add("counters/0", 1).expect("what is there can be counted on");
+    let set = first.replica.or_set::<str>("set").expect("a path");
+    assert_eq!(set.add("x").expect_err("nothing is added").kind(), ErrorKind::Backpressure);
+    second.add("from/elsewhere", 1).expect("it has no limit");
+    stage.pass(10);
+    assert_eq!((first.count("from/elsewhere"), second.count("counters/0")), (1, 2), "what peers add is applied");
+    let _written = first.replica.delete_prefix("counters/").expect("deleting is what helps");
+    for _ in 0..10 {
+        second.add("from/elsewhere", 1).expect("it counts");
+        first.add("from/elsewhere", 1).expect("it counts");
+        stage.pass(5);
+    }
+    assert_eq!(first.status().dead_tallies, 0);
+    let _written = set.add("x").expect("there is room again");
+}
+
+/// One path of many changes: the next snapshot writes the one part that it is in, and a manifest.
+#[test]
+fn a_snapshot_writes_what_has_changed() {
+    let mut stage = Stage::new(19, 1);
+    stage.settings.snapshot_interval = Duration::from_secs(3_600);
+    let first = stage.open("first", 0);
+    const OBJECTS: usize = 300_000;
+    for number in 0..OBJECTS {
+        first.add(&format!("some/path/as/long/as/in/practice/{number:06}"), 1).expect("it counts");
+    }
+    // Both snapshots that are kept, and what acknowledges them.
+    stage.pass(3 * 3_600);
+    let whole = first.links[0].requests();
+    first.add("some/path/as/long/as/in/practice/000007", 1).expect("it counts");
+    stage.pass(60);
+    let before = first.links[0].requests();
+    stage.pass(3_600);
+    let after = first.links[0].requests();
+    let (creates, sent) = (after.creates - before.creates, after.sent - before.sent);
+    // The segment that it cuts, a part, and the manifest; and perhaps an empty segment that acknowledges.
+    assert!((3..=4).contains(&creates), "{creates} PUTs");
+    assert!(sent * 4 < whole.sent, "{sent} bytes of {}", whole.sent);
+    stage.crash(first);
+    let first = stage.open("first", 0);
+    assert_eq!(first.status().objects, OBJECTS);
+    assert_eq!(first.count("some/path/as/long/as/in/practice/000007"), 2);
+}
+
+/// What changes nothing is not written.
+#[test]
+fn calls_that_change_nothing_cost_no_request() {
+    let mut stage = Stage::new(21, 1);
+    let first = stage.open("first", 0);
+    first.add("likes", 1).expect("it counts");
+    let set = first.replica.or_set::<str>("set").expect("a path");
+    let _written = set.add("x").expect("it is added");
+    let _written = first.replica.delete("likes").expect("it is deleted");
+    // Until the last snapshot has been taken, and acknowledged.
+    stage.pass(60);
+    let before = first.links[0].requests().creates;
+    for _ in 0..20 {
+        first.add("likes", 0).expect("nothing is counted");
+        first.add("other", 0).expect("nothing is counted");
+        let _written = set.remove("y").expect("it was not there");
+        let _written = first.replica.delete("likes").expect("it was deleted");
+        let _written = first.replica.pn_counter("likes").expect("a path").delete().expect("it was deleted");
+        stage.pass(1);
+    }
+    assert_eq!(first.links[0].requests().creates, before);
+}
