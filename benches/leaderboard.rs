@@ -89,7 +89,7 @@ impl Game {
 fn main() {
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     let mut group = criterion.benchmark_group("leaderboard");
-    for n in [1_000, sized(1_000_000, 1_000)] {
+    for n in [1_000, sized(1_000_000, 2_000)] {
         let mut game = Game::new(n);
         group.throughput(Throughput::Elements(1));
         group.bench_function(BenchmarkId::new("add without a board", n), |bencher| {
