@@ -299,7 +299,7 @@ fn a_purge_and_what_was_known_before_are_not_told() {
     let _w = (eu.pn_counter("likes").unwrap().add(1).unwrap(), eu.or_set::<str>("cart").unwrap().add("lamp").unwrap());
     let mut watch = us.watch("");
     executor.pass(Duration::from_secs(5));
-    // Rows of a segment are in the order of their keys.
+    // A set is merged when its row is reached, a counter with its batch.
     assert_eq!(ready(&mut watch), changed("cart", Value::OrSet(vec![b"lamp".as_slice().into()]), origin(0)));
     assert_eq!(ready(&mut watch), changed("likes", Value::PnCounter(1), origin(0)));
     let _w = (eu.delete("likes").unwrap(), eu.or_set::<str>("cart").unwrap().add("lamp").unwrap());
