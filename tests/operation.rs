@@ -4,9 +4,13 @@
 
 use std::time::Duration;
 
-use replica::ErrorKind;
+use replica::{
+    ErrorKind,
+    log::{decode_manifest, encode_manifest},
+    ports::{Bucket, Created},
+};
 use sim::Random;
-use tests::stage::Stage;
+use tests::stage::{Actor, Stage};
 
 /// A replica is gone for good. The operator evicts it: its deleted counters are purged, and nobody keeps its share of the
 /// log any longer. When it comes back after all, it is told.
@@ -235,4 +239,50 @@ fn calls_that_change_nothing_cost_no_request() {
         stage.pass(1);
     }
     assert_eq!(first.links[0].requests().creates, before);
+}
+
+/// Two replicas agree, and say so. Then a snapshot of one says, of the same changes, that it holds something else: the other
+/// one notices, raises an alarm, and takes it back when they agree again.
+#[test]
+fn replicas_compare_what_they_hold() {
+    let mut stage = Stage::new(21, 2);
+    let second = stage.open("second", 1);
+    stage.settings.snapshot_interval = Duration::from_secs(60);
+    let first = stage.open("first", 0);
+    first.add("likes", 3).expect("it counts");
+    second.add("likes", 4).expect("it counts");
+    stage.pass(30);
+    assert_eq!(agreement(&first, "second"), None, "it has taken no snapshot");
+    stage.crash(second);
+
+    let key = newest_manifest(&stage, 1);
+    let stored = stage.stores[1].peek(&key).expect("it is there");
+    let mut manifest = decode_manifest(&stored, &key, None).expect("a manifest").into_manifest();
+    manifest.parts[0].content = blake3::hash(b"something else");
+    let forged = encode_manifest(&manifest, &key, None).expect("a manifest");
+    let bucket = stage.stores[1].clone();
+    let replaced = stage.wait(async move {
+        bucket.delete(&key).await?;
+        bucket.create(&key, forged).await
+    });
+    assert_eq!(replaced.expect("it is replaced"), Created::New);
+    stage.pass(60);
+    assert_eq!((agreement(&first, "second"), first.alarms()), (Some(false), vec![ErrorKind::Corrupt]));
+
+    stage.settings.snapshot_interval = Duration::from_secs(2);
+    let second = stage.open("second", 1);
+    second.add("likes", 1).expect("it counts");
+    stage.pass(150);
+    assert_eq!((agreement(&first, "second"), first.alarms()), (Some(true), vec![]));
+    assert_eq!((agreement(&second, "first"), second.alarms()), (Some(true), vec![]));
+    let lags: Vec<_> = first.status().logs.iter().map(|log| log.lag).collect();
+    assert_eq!(lags, [Some(Duration::ZERO); 2]);
+}
+
+fn agreement(actor: &Actor, peer: &str) -> Option<bool> {
+    actor.status().logs.iter().find(|log| log.replica.as_str() == peer).expect("it is known").agrees
+}
+
+fn newest_manifest(stage: &Stage, region: usize) -> String {
+    stage.stores[region].keys().into_iter().rfind(|key| key.contains("/snap/")).expect("it has taken a snapshot")
 }

@@ -163,6 +163,7 @@ fn run(seed: u64, faults: &Faults, crashes: u64) {
         assert_eq!(status.ended, None, "seed {seed}: {name}");
         assert!(!status.is_behind, "seed {seed}: {name}");
         assert_eq!(status.snapshots.len(), 2, "seed {seed}: {name}");
+        assert!(status.logs.iter().all(|log| log.agrees != Some(false)), "seed {seed}: {name}: {:?}", status.logs);
     }
     assert!(held.iter().all(|(held_here, _)| *held_here == held[0].0), "seed {seed}: {held:#?}");
     let truths: Vec<_> = cluster.truths.iter().map(|truth| truth.lock().expect("not poisoned")).collect();

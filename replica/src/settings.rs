@@ -14,7 +14,9 @@ use core::time::Duration;
 ///
 /// A snapshot is one PUT for each part of about 4 MiB that has changed, one for its manifest, one for the segment that it
 /// cuts, and one LIST; the collection that follows it is four LISTs or more. At one an hour: 1,500 to 2,200 PUTs and 3,600
-/// LISTs a month, when a part or so changes. When nothing changes, none of it.
+/// LISTs a month, when a part or so changes. When nothing changes, none of it. Comparing it with the snapshots of the peers is
+/// one LIST for each bucket, and one LIST and one GET for each peer; a peer that holds other changes is listed once more for
+/// each interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {

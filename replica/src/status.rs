@@ -53,10 +53,18 @@ pub struct LogStatus {
     pub heard: Option<Position>,
     /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch.
     pub cut_ms: u64,
+    /// How far behind it this replica is: nothing while no more of it is known than was applied, and else the time since
+    /// the last object that was applied was cut, by the writer's wall clock and this one's. `None` when nothing of it was
+    /// applied and something is known to be there.
+    pub lag: Option<Duration>,
     /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
     pub silent: Option<Duration>,
     /// The last position of it that counts, if its replica was evicted.
     pub evicted: Option<Position>,
+    /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared with
+    /// those of the peer's newest one, if that holds the same changes; `None` until there were two such. Parts in which
+    /// tallies of deleted counters wait to be purged are passed over. `Some(false)` comes with an alarm, and must never be.
+    pub agrees: Option<bool>,
 }
 
 /// How a bucket was used, since the replica was opened.
@@ -86,17 +94,22 @@ impl Replica {
     #[must_use]
     pub fn status(&self) -> Status {
         let engine = self.engine();
-        let now = engine.world.clock.elapsed();
+        let (now, wall_ms) = (engine.world.clock.elapsed(), engine.world.clock.wall_ms());
         let state = engine.state();
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
+            let (applied, heard) = (state.position_of(id), log.and_then(|log| log.heard));
+            let cut_ms = log.map_or(0, |log| log.wall_ms);
+            let since = applied.map(|_| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
             LogStatus {
                 replica: name.clone(),
-                applied: state.position_of(id),
-                heard: log.and_then(|log| log.heard),
-                cut_ms: log.map_or(0, |log| log.wall_ms),
+                applied,
+                heard,
+                cut_ms,
+                lag: if heard <= applied { Some(Duration::ZERO) } else { since },
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
                 evicted: log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last),
+                agrees: log.and_then(|log| log.agrees),
             }
         });
         let logs = logs.collect();

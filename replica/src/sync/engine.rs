@@ -70,6 +70,8 @@ pub(crate) struct Engine {
     pub(crate) flush: Signal,
     /// Raised when a snapshot is due.
     pub(crate) snapshot: Signal,
+    /// Raised when there is a new snapshot to compare with those of the peers.
+    pub(crate) compare: Signal,
     /// Raised when a replica was met whose log nobody reads yet.
     pub(crate) discover: Signal,
     /// Raised when something was applied.
@@ -133,6 +135,7 @@ impl Engine {
             changed: Signal::default(),
             flush: Signal::default(),
             snapshot: Signal::default(),
+            compare: Signal::default(),
             discover: Signal::default(),
             applied: Watermark::new(0),
             durable: Watermark::new(durable),

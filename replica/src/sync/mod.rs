@@ -3,6 +3,7 @@
 
 mod alarm;
 mod collect;
+mod compare;
 mod engine;
 mod evict;
 mod fetch;

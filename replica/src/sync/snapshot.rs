@@ -25,7 +25,7 @@ pub(crate) struct KeptSnapshot {
     pub(crate) wall_ms: u64,
     pub(crate) frontier: Frontier,
     pub(crate) parts: Vec<PartRef>,
-    changes: Changes,
+    pub(super) changes: Changes,
 }
 
 /// The own snapshots, and when the next one is due.
@@ -209,6 +209,7 @@ impl Engine {
         tracing::info!(replica = %self.own.name, %position, parts, written = count, bytes, "snapshot taken");
         frozen.keep();
         self.keep(&manifest, log_bytes);
+        self.compare.raise();
         Ok(())
     }
 

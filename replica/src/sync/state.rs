@@ -39,6 +39,8 @@ pub(crate) struct LogKnowledge {
     pub(crate) evicted: Option<Evicted>,
     /// When, by the clock that never goes back, something new of it was applied last.
     pub(crate) contact: Option<Duration>,
+    /// Whether the newest snapshots that could be compared, ours and its replica's, hold the same.
+    pub(crate) agrees: Option<bool>,
 }
 
 /// Everything that a replica knows, but for the objects themselves.

@@ -1,0 +1,105 @@
+//! Comparing snapshots of the same changes: whether replicas agree, checked while they run.
+//! Layer 4.
+
+use core::pin::pin;
+use std::collections::BTreeMap;
+
+use crdt_core::Position;
+use futures_util::future::{join_all, select};
+
+use super::{Engine, shelf::Shelf, snapshot::KeptSnapshot, store::Patience};
+use crate::{
+    error::{Error, ErrorKind},
+    name::ReplicaName,
+};
+
+/// Which of a peer's snapshots was looked at last, for which of ours, and whether they were of the same changes.
+type Looked = BTreeMap<ReplicaName, (Position, Position, bool)>;
+
+impl Engine {
+    /// Compares each snapshot that is taken with the newest of every peer. A peer whose snapshot is not of the same changes,
+    /// or that does not answer, is asked again after `snapshot_interval`: it may be the one that is late.
+    pub(crate) async fn keep_comparing(&self) {
+        let mut looked = Looked::new();
+        loop {
+            let rest = self.world.clock.sleep(self.settings.snapshot_interval);
+            select(pin!(self.compare.wait()), rest).await;
+            self.compare_with_peers(&mut looked).await;
+        }
+    }
+
+    async fn compare_with_peers(&self, looked: &mut Looked) {
+        let Some(ours) = self.kept().snapshots.last().cloned() else { return };
+        let waits = |name: &ReplicaName| {
+            let is_done = |(at, _, was_same): &(Position, Position, bool)| *at == ours.position && *was_same;
+            *name != self.own.name && !looked.get(name).is_some_and(is_done)
+        };
+        let nobody_waits = {
+            let state = self.state();
+            !state.live().any(|(id, _)| state.roster.get(id).is_some_and(waits))
+        };
+        if nobody_waits {
+            return;
+        }
+        let places = self.discover().await.into_iter().map(|(_, log)| log);
+        let shelves: Vec<Shelf> = places.filter(|log| waits(&log.name)).map(|log| Shelf::of(&log)).collect();
+        let before = &*looked;
+        let looks = shelves.iter().map(|shelf| self.look(&ours, shelf, before.get(&shelf.name).copied()));
+        let now: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
+        looked.extend(now);
+    }
+
+    /// Compares with the newest snapshot of one peer, unless that was done before.
+    async fn look(
+        &self,
+        ours: &KeptSnapshot,
+        shelf: &Shelf,
+        before: Option<(Position, Position, bool)>,
+    ) -> Option<(ReplicaName, (Position, Position, bool))> {
+        let patience = Patience::For(self.settings.catch_up);
+        let theirs = shelf.positions(patience).await.ok()?.pop()?;
+        if before.is_some_and(|(at, of, _)| (at, of) == (ours.position, theirs)) {
+            return None;
+        }
+        let manifest = shelf.manifest(theirs, patience).await.ok()??;
+        let differing = ours.differs_from(&KeptSnapshot::of(&manifest));
+        if let Some(differing) = &differing {
+            self.note_agreement(ours, &shelf.name, theirs, differing);
+        }
+        Some((shelf.name.clone(), (ours.position, theirs, differing.is_some())))
+    }
+
+    fn note_agreement(&self, ours: &KeptSnapshot, peer: &ReplicaName, theirs: Position, differing: &[usize]) {
+        let place = format!("agreement with {peer}");
+        self.state().logs.entry(peer.id()).or_default().agrees = Some(differing.is_empty());
+        if differing.is_empty() {
+            self.alarms.clear(&place);
+            return;
+        }
+        let message = format!(
+            "two snapshots of the same changes hold different things, which must never be; keep both buckets as they are, \
+             compare them, and report it: ours={} theirs={theirs} peer={peer} parts={differing:?} of={}",
+            ours.position,
+            ours.parts.len(),
+        );
+        self.alarms.raise(&place, &Error::new(ErrorKind::Corrupt, message));
+    }
+}
+
+impl KeptSnapshot {
+    /// The numbers of the parts that are not the same, if both snapshots hold the same changes.
+    ///
+    /// A part in which dead tallies wait is passed over when it is not the same: when they are purged is not a matter of
+    /// the changes alone.
+    fn differs_from(&self, other: &Self) -> Option<Vec<usize>> {
+        if self.changes != other.changes {
+            return None;
+        }
+        if self.parts.len() != other.parts.len() {
+            return Some((0..self.parts.len().max(other.parts.len())).collect());
+        }
+        let pairs = self.parts.iter().zip(&other.parts).enumerate();
+        let differ = pairs.filter(|(_, (a, b))| a.content != b.content && a.dead + b.dead == 0);
+        Some(differ.map(|(number, _)| number).collect())
+    }
+}
