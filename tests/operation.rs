@@ -286,3 +286,46 @@ fn agreement(actor: &Actor, peer: &str) -> Option<bool> {
 fn newest_manifest(stage: &Stage, region: usize) -> String {
     stage.stores[region].keys().into_iter().rfind(|key| key.contains("/snap/")).expect("it has taken a snapshot")
 }
+
+/// Whoever is about to ingest an input asks who else has begun it: a mark is found in a log, in a snapshot when the log was
+/// collected, and not when its replica was evicted.
+#[test]
+fn a_mark_is_found_wherever_it_is_kept() {
+    use replica::MarkValue;
+    let mut stage = Stage::new(22, 2);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    let marked_by = |stage: &mut Stage, actor: &Actor| {
+        let replica = actor.replica.clone();
+        let names = stage.wait(async move { replica.marked_by("goals").await }).expect("every bucket answers");
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(marked_by(&mut stage, &second).is_empty());
+    let batch = first.replica.batch(|batch| {
+        batch.pn_counter("lines").add(1);
+        batch.mark("goals", MarkValue::Number(1));
+        Ok(())
+    });
+    let written = batch.expect("it is ingested");
+    stage.wait(async move { written.durable().await }).expect("it is written");
+    assert_eq!(marked_by(&mut stage, &second), ["first"]);
+    assert!(marked_by(&mut stage, &first).is_empty(), "its own mark is not another's");
+
+    let segment = stage.stores[0].keys().into_iter().filter(|key| key.contains("/log/")).nth(1).expect("it is there");
+    for _ in 0..10 {
+        first.add("other", 1).expect("it counts");
+        second.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    assert_eq!(stage.stores[0].peek(&segment), None, "the segment with the mark was collected");
+    assert_eq!(marked_by(&mut stage, &second), ["first"]);
+
+    stage.crash(first);
+    let operator = second.replica.clone();
+    stage.wait(async move { operator.evict("first", None).await }).expect("it is evicted");
+    assert!(marked_by(&mut stage, &second).is_empty());
+    stage.stores[0].unreachable(Duration::ZERO..Duration::from_secs(1 << 20));
+    second.links[0].unreachable(Duration::ZERO..Duration::from_secs(1 << 20));
+    let replica = second.replica.clone();
+    let refused = stage.wait(async move { replica.marked_by("goals").await }).expect_err("nobody knows");
+    assert_eq!(refused.kind(), ErrorKind::Store);
+}

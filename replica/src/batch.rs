@@ -12,6 +12,7 @@ use crate::{
     handles::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter, element, value},
     key::{BATCH_BYTES_MAX, MARK_BYTES_MAX, ObjectKey},
     keyspace::{Change, Mark, MarkValue},
+    name::ReplicaName,
     replica::Replica,
     written::Written,
 };
@@ -240,5 +241,22 @@ impl Replica {
     #[must_use]
     pub fn mark(&self, name: impl AsRef<[u8]>) -> Option<Mark> {
         self.engine().keyspace.mark(name.as_ref())
+    }
+
+    /// The other replicas that have made a mark of this name and were not evicted: who ingests an input asks before it begins,
+    /// so that no two replicas ingest the same one.
+    ///
+    /// It is no lock: two that ask at the same time may both find nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] when a bucket does not answer, since its replicas may have; [`ErrorKind::Corrupt`] and
+    /// [`ErrorKind::Unsupported`] when a log cannot be read.
+    ///
+    /// # Cost
+    ///
+    /// For each replica two LISTs and a GET, and a GET for each segment since its newest snapshot.
+    pub async fn marked_by(&self, name: impl AsRef<[u8]>) -> Result<Vec<ReplicaName>, Error> {
+        self.engine().marked_by(name.as_ref()).await
     }
 }

@@ -59,6 +59,7 @@ mod content;
 mod drive;
 mod error;
 pub mod handles;
+mod json;
 pub mod key;
 pub mod keyspace;
 pub mod log;
@@ -80,6 +81,7 @@ pub use builder::Builder;
 pub use content::Content;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
+pub use json::Json;
 pub use keyspace::{Event, Mark, MarkValue, Origin, Ranked, WATCH_KEYS_MAX};
 pub use replica::Replica;
 #[cfg(feature = "tokio")]

@@ -10,6 +10,7 @@ mod fetch;
 mod flush;
 mod graves;
 mod lineage;
+mod marked;
 mod merge;
 mod open;
 mod outbox;
