@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::{
     Keyspace, Mark,
-    frozen::payload,
+    marks::MARKS_BYTES_MAX,
     shard::{Locked, Owed, Presence, buffer_of},
     views::{Origin, Woken},
 };
@@ -65,6 +65,8 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// There are too many marks: a manifest holds all of them.
+    MarksFull,
     /// No segment has room for it.
     TooLarge {
         /// What it comes to, estimated from above.
@@ -83,6 +85,10 @@ impl fmt::Display for Refusal {
             Self::MemoryFull { limit } => {
                 write!(f, "the keyspace is full; delete something, or raise memory_bytes: memory_bytes={limit}")
             }
+            Self::MarksFull => write!(
+                f,
+                "there are too many marks, which are kept for 30 days; make fewer, or shorter names: limit={MARKS_BYTES_MAX}"
+            ),
             Self::TooLarge { bytes } => {
                 write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
             }
@@ -101,7 +107,7 @@ impl Change {
             (Self::Increment(0) | Self::Count(0), _) | (Self::Delete | Self::Remove(_), None) => return 0,
             (Self::Delete, Some(object)) if !object.is_live() => return 0,
             (Self::Remove(element), Some(Object::OrSet(set))) if !set.contains(&**element) => return 0,
-            (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
+            (Self::Delete, Some(object)) => removed(object) + 80 * object.tallies().len(),
             _ => self.payload(),
         };
         (ROW + key.path_bytes().len() + changed) as u64
@@ -117,7 +123,25 @@ impl Change {
     }
 }
 
+/// What the removal of everything in a set or a register takes in a segment: each dot, and each element that they are of.
+fn removed(object: &Object<FixedState>) -> usize {
+    const DOT: usize = 16;
+    const ELEMENT: usize = 12;
+    match object {
+        Object::GCounter(_) | Object::PnCounter(_) => 0,
+        Object::LwwRegister(register) => DOT * register.writes().len(),
+        Object::MvRegister(register) => DOT * register.writes().len(),
+        Object::OrSet(set) => set.unordered().map(|(element, dots)| ELEMENT + element.len() + DOT * dots.len()).sum(),
+    }
+}
+
 impl Keyspace {
+    /// How many bytes of a segment the deletion of what is at `key` takes, estimated from above.
+    #[must_use]
+    pub fn deletion_bytes(&self, key: &ObjectKey) -> u64 {
+        self.read(key.path(), key.kind(), |object| Change::Delete.bytes(key, Some(object))).unwrap_or(0)
+    }
+
     /// Changes one object at once, and has the change wait for the next segment.
     ///
     /// # Errors
@@ -175,6 +199,9 @@ impl Keyspace {
             |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
         let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
         self.check_memory(there)?;
+        if !self.marks.have_room(marks) {
+            return Err(Refusal::MarksFull);
+        }
         let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;

@@ -10,25 +10,37 @@ use std::{
 };
 
 use super::engine::Ended;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    name::ReplicaName,
+};
 
 /// What is wrong now, by where it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Alarms {
+    /// Whose alarms, for the log.
+    replica: ReplicaName,
     standing: Mutex<BTreeMap<String, Ended>>,
     /// Objects whose time was too far in the future.
     ahead: AtomicU64,
 }
 
 impl Alarms {
+    pub(crate) fn new(replica: ReplicaName) -> Self {
+        Self { replica, standing: Mutex::default(), ahead: AtomicU64::new(0) }
+    }
+
+    pub(crate) const fn replica(&self) -> &ReplicaName {
+        &self.replica
+    }
+
     /// Something is wrong at this place: a log, a region, the own snapshots.
     pub(crate) fn raise(&self, place: &str, error: &Error) {
-        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-        let ended = (error.kind(), format!("{error}{source}"));
+        let ended = (error.kind(), error.told());
         let before =
             self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
         if before.as_ref() != Some(&ended) {
-            tracing::warn!(place, kind = ended.0.name(), "{}", ended.1);
+            tracing::warn!(replica = %self.replica, place, kind = ended.0.name(), "{}", ended.1);
         }
     }
 
@@ -48,6 +60,11 @@ impl Alarms {
     pub(crate) fn all(&self) -> Vec<(String, Ended)> {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()
+    }
+
+    /// What an alarm of this kind says, if there is one.
+    pub(crate) fn of(&self, kind: ErrorKind) -> Option<String> {
+        self.all().into_iter().find(|(_, (raised, _))| *raised == kind).map(|(_, (_, says))| says)
     }
 
     pub(crate) fn count_ahead(&self) {

@@ -27,7 +27,7 @@ impl Engine {
                 select(interval, pin!(self.flush.wait())).await;
             }
             if let Err(error) = self.flush_once().await {
-                self.end(error.kind(), error.to_string());
+                self.end(error.kind(), error.told());
                 return error;
             }
         }
@@ -88,7 +88,7 @@ impl Engine {
         let published = self.try_publish(state, cut);
         if let Err(error) = &published {
             // What was cut and cannot be written is lost to the log: nothing may follow it.
-            self.end(error.kind(), error.to_string());
+            self.end(error.kind(), error.told());
         }
         published
     }

@@ -43,9 +43,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn regions(&self) -> Vec<Region> {
+    fn regions(&self, alarms: &Arc<Alarms>) -> Vec<Region> {
         let region = |name: &str, bucket: &Arc<dyn Bucket>| {
-            let store = Store::new(bucket.clone(), self.world.clone());
+            let store = Store::new(bucket.clone(), name, self.world.clone(), alarms.clone());
             Region { name: name.to_owned(), store }
         };
         let own = region(&self.name, &self.bucket);
@@ -65,9 +65,10 @@ impl Plan {
 /// Opens a replica: takes its log over, and recovers what is in its own bucket.
 pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let patience = Patience::For(plan.settings.catch_up);
-    let regions = plan.regions();
+    let alarms = Arc::new(Alarms::new(plan.name.clone()));
+    let regions = plan.regions(&alarms);
     let own = plan.own(&regions);
-    let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::default());
+    let (mut clock, nonce) = (plan.clock(), plan.world.nonce());
 
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
     let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
@@ -139,7 +140,8 @@ async fn read_elsewhere(
 /// log of the name that it was given is one of those that it reads.
 pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
     plan.name = ReplicaName::observer(plan.world.random());
-    let regions = plan.regions();
+    let alarms = Arc::new(Alarms::new(plan.name.clone()));
+    let regions = plan.regions(&alarms);
     let own = plan.own(&regions);
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), 0), plan.world.random(), plan.settings.shards);
     let (clock, nonce) = (plan.clock(), plan.world.nonce());
@@ -157,7 +159,7 @@ pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
         clock,
         durable: Position::FIRST,
         kept: Kept::default(),
-        alarms: Alarms::default(),
+        alarms,
     };
     let engine = Engine::new(opened);
     engine.try_to_catch_up(true).await;

@@ -151,7 +151,7 @@ impl Puller {
         engine.observe(header.hlc);
         let mut state = engine.state();
         if let Err(error) = engine.check_own(&state, &header.frontier, &header.replica) {
-            engine.end(error.kind(), error.to_string());
+            engine.end(error.kind(), error.told());
             return Err(error);
         }
         state.apply(&engine.keyspace, segment)?;

@@ -148,7 +148,7 @@ impl Engine {
                 match self.take_snapshot().await {
                     Ok(()) => self.alarms.clear("snapshot"),
                     Err(error) if error.kind() == ErrorKind::Fenced => {
-                        self.end(error.kind(), error.to_string());
+                        self.end(error.kind(), error.told());
                         return error;
                     }
                     Err(error) => {
@@ -336,7 +336,7 @@ impl Engine {
         };
         match closed.await {
             Ok(()) => self.end(ErrorKind::Closed, "the replica was closed"),
-            Err(error) => self.end(error.kind(), error.to_string()),
+            Err(error) => self.end(error.kind(), error.told()),
         }
         self.ended().await
     }
