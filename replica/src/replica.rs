@@ -209,7 +209,9 @@ impl Replica {
     ///
     /// # Cost
     ///
-    /// One LIST for each bucket, and a GET for each segment that is new and one more for each log.
+    /// One LIST for each bucket. For each log a GET for each segment and seal that is new, a LIST for each such seal, and one
+    /// GET that finds nothing; one more where the log was read up to a seal. Where the next segment has been collected, two
+    /// LISTs and a GET to know that, and a snapshot, as [`Builder::observe`](crate::Builder::observe) says.
     pub async fn catch_up(&self) -> bool {
         self.0.engine.catch_up().await
     }
