@@ -238,6 +238,26 @@ fn the_examples_of_the_readme_are_tested() {
     }
 }
 
+/// A promise that names a test names one that is there.
+#[test]
+fn the_tests_of_the_guarantees_exist() {
+    let document = read("docs/guarantees.md");
+    let code: String = files().iter().filter(|path| has_extension(path, &["rs"])).map(|path| read(path)).collect();
+    let cited = ["## What is promised\n", "## Bugs of others\n"]
+        .map(|heading| rows(&document, heading).flat_map(|row| quoted(row[row.len() - 1])).collect::<Vec<_>>());
+    assert!(cited.iter().all(|cited| cited.len() > 10), "the citations were not found");
+    let is_there =
+        |name: &String| root().join(format!("tests/{name}.rs")).exists() || code.contains(&format!("fn {name}("));
+    demand_none(
+        &cited
+            .iter()
+            .flatten()
+            .filter(|name| !is_there(name))
+            .map(|name| format!("docs/guarantees.md: there is no test `{name}`"))
+            .collect::<Vec<_>>(),
+    );
+}
+
 /// A decision that is not in the list is not found.
 #[test]
 fn every_decision_is_in_the_list() {

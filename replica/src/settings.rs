@@ -45,7 +45,7 @@ pub struct Settings {
     /// on local operations that would add to them fail with `Backpressure`. What peers add is applied all the same: refusing it
     /// would diverge. No limit.
     ///
-    /// What an object takes, with a path of 20 bytes and its place in table and index, as measured on 1,000,000 of them
+    /// What an object takes, with a path of 38 bytes and its place in table and index, as measured on 1,000,000 of them
     /// (100,000 of the last), from what is asked of the allocator, which adds 8 to 16 bytes to each object:
     ///
     /// | object | bytes |
