@@ -110,7 +110,7 @@ impl Builder {
     /// | opening | PUT | GET | LIST | DELETE |
     /// |---|---|---|---|---|
     /// | first, own bucket | 3 | 2 | 8 | 1 |
-    /// | first, the peer's | 0 | 7 | 8 | 0 |
+    /// | first, the peer's | 0 | 7 | 10 | 0 |
     /// | again, own bucket | 1 | 9 | 10 | 0 |
     /// | again, the peer's | 0 | 5 | 5 | 0 |
     ///
