@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind};
 /// # Cost
 ///
 /// Requests in a month of 30 days at the defaults, of one replica with one peer in another region, when what they hold fits
-/// into one part of a snapshot. `tests/requests.rs` holds this table against what the simulator counts. Most stores charge
-/// nothing for a DELETE.
+/// into one part of a snapshot. Both change once an hour, or one changes all the time and the other reads it.
+/// `tests/requests.rs` holds this table against what the simulator counts. Most stores charge nothing for a DELETE.
 ///
 /// | | PUT | GET | LIST | DELETE |
 /// |---|---|---|---|---|
@@ -46,7 +46,7 @@ pub struct Settings {
     /// would diverge. No limit.
     ///
     /// What an object takes, with a path of 38 bytes and its place in table and index, as measured on 1,000,000 of them
-    /// (100,000 of the last), from what is asked of the allocator, which adds 8 to 16 bytes to each object:
+    /// (100,000 of the last). The allocator comes on top: with glibc 16 bytes for each counter.
     ///
     /// | object | bytes |
     /// |---|---|
