@@ -79,7 +79,7 @@ impl Content for [u8] {
 
 /// The bytes of what is text or bytes behind a pointer: those are serde types too, and must be what `str` and `[u8]` are.
 fn behind_a_pointer(any: &dyn Any) -> Option<&[u8]> {
-    None.or_else(|| any.downcast_ref::<String>().map(|text| text.as_bytes()))
+    None.or_else(|| any.downcast_ref::<String>().map(String::as_bytes))
         .or_else(|| any.downcast_ref::<Vec<u8>>().map(|bytes| &**bytes))
         .or_else(|| any.downcast_ref::<Box<str>>().map(|text| text.as_bytes()))
         .or_else(|| any.downcast_ref::<Arc<str>>().map(|text| text.as_bytes()))

@@ -20,14 +20,14 @@ use crate::error::{Error, ErrorKind};
 /// | a change an hour, own bucket | 3,600 | 33,100 | 13,200 | 3,600 |
 /// | a change an hour, the peer's | 0 | 93,000 | 27,800 | 0 |
 /// | changes all the time, own bucket | 2,510,000 | 33,100 | 76,000 | 2,510,000 |
-/// | changes all the time, the peer's | 0 | 4,930,000 | 762,000 | 0 |
+/// | changes all the time, the peer's | 0 | 4,930,000 | 27,400 | 0 |
 ///
 /// What is asked of a peer's bucket is asked of it for each log in it, but for finding the logs, and by each replica that
 /// reads it. Each field says what depends on it. Requests that fail are repeated, and come on top; opening is in
 /// [`Builder::open`](crate::Builder::open).
 ///
 /// What to change, if the bill is too high: a longer `flush_interval` for PUTs and for the GETs of all who read them; hints
-/// and a longer `poll_max` for GETs at rest; a longer `discovery_interval` or a shorter `retention` for LISTs.
+/// and a longer `poll_max` for GETs at rest; a longer `discovery_interval` for LISTs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
@@ -71,9 +71,7 @@ pub struct Settings {
     pub poll_max: Duration,
     /// How often the buckets are listed for logs of new replicas, and logs for collected slots. 5 minutes.
     ///
-    /// Costs one LIST for each bucket, the own one included: 8,640 a month. And two for each peer's log: 17,280 a month. The
-    /// second of the two lists the segments of the log's newest epoch, and a LIST gives 1,000 keys: a log that grows all the
-    /// time keeps 87,000 segments for `retention`, and costs 87 instead: 760,000 a month.
+    /// Costs one LIST for each bucket, the own one included: 8,640 a month. And two for each peer's log: 17,280 a month.
     pub discovery_interval: Duration,
     /// How long opening tries to reach what this replica had seen before, and to be answered by a bucket. 5 s. Also
     /// about how long a request is repeated before it fails; what a running replica writes is repeated without end.
