@@ -6,7 +6,12 @@ use core::fmt;
 use crdt_core::{Bytes, Dot, Kind, Object, Timestamp, Value, Write};
 
 use crate::{
-    content::Content, error::Error, key::ObjectKey, keyspace::Change, name::ReplicaName, replica::Replica,
+    content::Content,
+    error::{Error, ErrorKind},
+    key::ObjectKey,
+    keyspace::Change,
+    name::ReplicaName,
+    replica::Replica,
     written::Written,
 };
 
@@ -253,7 +258,12 @@ impl Replica {
                     bytes <= STEP_BYTES as usize
                 })
             });
-            self.write(&step.map(|element| (key.clone(), Change::Remove(element))).collect::<Vec<_>>())?;
+            let removed = self.write(&step.map(|element| (key.clone(), Change::Remove(element))).collect::<Vec<_>>());
+            match removed {
+                // Somebody else has emptied it, and something of another kind is there.
+                Err(error) if error.kind() == ErrorKind::KindMismatch => return Ok(()),
+                removed => removed.map(drop)?,
+            }
         }
         Ok(())
     }

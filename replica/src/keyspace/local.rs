@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use super::{
     Keyspace, Mark,
     marks::MARKS_BYTES_MAX,
-    shard::{Locked, Owed, Presence, buffer_of},
+    shard::{Locked, Owed, Presence, buffer_of, own_totals},
     views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
@@ -111,6 +111,10 @@ impl Change {
             (Self::Delete, Some(object)) if !object.is_live() => return 0,
             (Self::Remove(element), Some(Object::OrSet(set))) if !set.contains(&**element) => return 0,
             (Self::Delete, Some(object)) => removed(object) + 80 * object.tallies().len(),
+            (Self::Add(element) | Self::Remove(element), Some(Object::OrSet(set))) => {
+                element.len() + DOT * set.dots(&**element).len()
+            }
+            (Self::Write(value, _), Some(object)) => value.len() + removed(object),
             _ => self.payload(),
         };
         (ROW + key.path_bytes().len() + changed) as u64
@@ -126,9 +130,11 @@ impl Change {
     }
 }
 
+/// What a dot takes in a segment, at most.
+const DOT: usize = 16;
+
 /// What the removal of everything in a set or a register takes in a segment: each dot, and each element that they are of.
 fn removed(object: &Object<FixedState>) -> usize {
-    const DOT: usize = 16;
     const ELEMENT: usize = 12;
     match object {
         Object::GCounter(_) | Object::PnCounter(_) => 0,
@@ -149,8 +155,7 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; nothing is changed. Whoever writes the log has to be told then too, if anything is pending: another
-    /// operation may have counted on this one to tell it.
+    /// [`Refusal`]; nothing is changed.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
         self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
     }
@@ -171,18 +176,9 @@ impl Keyspace {
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
         self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
-        let mut taken = 0;
-        let reserve = |bytes| {
-            let was_idle = self.reserve(open, bytes)?;
-            taken = bytes;
-            Ok(was_idle)
-        };
-        let applied = self.apply_change(&mut shard, hash, key, change, open, reserve, read);
-        if applied.is_err() {
-            // No cut has passed meanwhile: the shard is still locked.
-            self.give_back(open, taken);
-        }
-        applied.map(|(was_idle, read)| (Changed { position: open.dot().position, was_idle }, read))
+        let reserve = |bytes| self.reserve(open, bytes);
+        let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
+        Ok((Changed { position: open.dot().position, was_idle }, read))
     }
 
     /// Changes several objects and makes marks under one position: all of them, or none.
@@ -212,6 +208,7 @@ impl Keyspace {
             |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
         let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
         self.check_memory(there)?;
+        let _making = (!marks.is_empty()).then(|| self.marks.making());
         if !self.marks.have_room(marks) {
             return Err(Refusal::MarksFull);
         }
@@ -250,14 +247,9 @@ impl Keyspace {
         if before + bytes <= OPEN_BYTES_MAX {
             return Ok(before == 0);
         }
-        self.give_back(open, bytes);
-        Err(Refusal::SegmentFull { position: open.dot().position })
-    }
-
-    /// Gives room back that was taken. Others may have counted on the one who took it to tell the writer of the log: whoever is
-    /// refused tells it.
-    fn give_back(&self, open: OpenDot<'_>, bytes: u64) {
+        // Somebody else's changes wait, and so does who writes them.
         self.pending[buffer_of(open.dot().position)].fetch_sub(bytes, Ordering::Relaxed);
+        Err(Refusal::SegmentFull { position: open.dot().position })
     }
 
     /// Returns whether nothing waited before, and what `read` finds when the change is made.
@@ -285,6 +277,8 @@ impl Keyspace {
                 let is_new = !(counts && owed.is_counted(object, open));
                 let mut was_idle = false;
                 if is_new {
+                    // Before room is taken: what is taken and given back could be waited for, and never be cut.
+                    check_range(own_totals(object, open), change)?;
                     match change.bytes(key, Some(object)) {
                         0 => return Ok((false, read(Some(object)))),
                         bytes => was_idle = reserve(bytes)?,
@@ -318,6 +312,18 @@ fn check_kind(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -
     }
 }
 
+/// Refuses what would take a counter past its range. `totals` is what this replica has counted up and down.
+fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u64), Refusal> {
+    let (up, down) = match change {
+        Change::Increment(amount) => (*amount, 0),
+        Change::Count(amount) if *amount < 0 => (0, amount.unsigned_abs()),
+        Change::Count(amount) => (amount.unsigned_abs(), 0),
+        _ => (0, 0),
+    };
+    let add = |total: u64, amount| total.checked_add(amount).ok_or(Refusal::Overflow(Overflow { total, amount }));
+    Ok((add(totals.0, up)?, add(totals.1, down)?))
+}
+
 /// Finds out whether any change of a batch would be refused, without changing anything.
 ///
 /// Kinds are checked against what the batch itself leaves at each path. A counter is given no credit for a deletion in
@@ -345,17 +351,8 @@ fn rehearse<'a>(
         {
             return Err(Refusal::KindMismatch { path: key.path().into(), stored, asked: kind });
         }
-        let (up, down) = match change {
-            Change::Increment(amount) => (*amount, 0),
-            Change::Count(amount) if *amount < 0 => (0, amount.unsigned_abs()),
-            Change::Count(amount) => (amount.unsigned_abs(), 0),
-            _ => (0, 0),
-        };
-        let own = || shard.own_totals(*hash, key);
-        let totals = counted.entry(key).or_insert_with(own);
-        for (total, amount) in [(&mut totals.0, up), (&mut totals.1, down)] {
-            *total = total.checked_add(amount).ok_or(Refusal::Overflow(Overflow { total: *total, amount }))?;
-        }
+        let totals = counted.entry(key).or_insert_with(|| shard.own_totals(*hash, key));
+        *totals = check_range(*totals, change)?;
         if !matches!(change, Change::Remove(_) | Change::Increment(0) | Change::Count(0)) {
             live.insert((path, kind), true);
         }

@@ -33,7 +33,11 @@ pub enum MarkValue {
 
 /// The marks of a replica. They lie outside the keyspace: no peer keeps them.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Mutex<Held>);
+pub(super) struct Marks {
+    held: Mutex<Held>,
+    /// Held by a batch from looking whether there is room to making its marks.
+    making: Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -55,11 +59,17 @@ impl Marks {
     pub(super) fn have_room(&self, marks: &[Mark]) -> bool {
         let held = self.held();
         let new = marks.iter().filter(|mark| !held.live.contains_key(&mark.name));
-        held.bytes + new.map(|mark| MARK_BYTES + mark.name.len()).sum::<usize>() <= MARKS_BYTES_MAX
+        let bytes = new.map(|mark| MARK_BYTES + mark.name.len()).sum::<usize>();
+        bytes == 0 || held.bytes + bytes <= MARKS_BYTES_MAX
+    }
+
+    /// To be held from looking whether there is room to making marks.
+    pub(super) fn making(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<Mark> {

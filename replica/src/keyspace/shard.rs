@@ -82,15 +82,10 @@ impl<'a> Locked<'a> {
         Some(object.get())
     }
 
-    /// What this replica's own tally has counted up and down in its present life, 0 and 0 where it has none. One that died in
-    /// the segment in which it was born lives on in it.
+    /// As [`own_totals`], of the object at a key.
     pub(super) fn own_totals(&self, hash: u64, key: &ObjectKey) -> (u64, u64) {
-        let own = self
-            .get(hash, key.path_bytes(), key.kind())
-            .and_then(|object| own_tally(object, self.keyspace.source.replica()));
-        let open = self.open().dot().position;
-        own.filter(|tally| !tally.is_dead() || tally.parts().birth == open)
-            .map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
+        let object = self.get(hash, key.path_bytes(), key.kind());
+        object.map_or((0, 0), |object| own_totals(object, self.open()))
     }
 
     /// The kind of a live object at `path` other than `kind`, if there is one.
@@ -262,6 +257,14 @@ impl<'a> Owed<'a> {
             open.counted.insert(hash, (hash, key.clone()), |(hash, _)| *hash);
         }
     }
+}
+
+/// What this replica's own tally has counted up and down in its present life, 0 and 0 where it has none. One that died in the
+/// segment in which it was born lives on in it.
+pub(super) fn own_totals(object: &Object<FixedState>, open: OpenDot<'_>) -> (u64, u64) {
+    let Dot { replica, position } = open.dot();
+    let lives = |tally: &Tally| !tally.is_dead() || tally.parts().birth == position;
+    own_tally(object, replica).filter(lives).map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
 }
 
 fn own_tally(object: &Object<FixedState>, own: ReplicaId) -> Option<Tally> {

@@ -66,9 +66,9 @@ impl Alarms {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).contains_key(place)
     }
 
-    /// What an alarm of this kind says, if there is one.
-    pub(crate) fn of(&self, kind: ErrorKind) -> Option<String> {
-        self.all().into_iter().find(|(_, (raised, _))| *raised == kind).map(|(_, (_, says))| says)
+    /// Why nothing can be written, if so.
+    pub(crate) fn of_writing(&self) -> Option<String> {
+        self.all().into_iter().find(|(place, _)| place.starts_with("create ")).map(|(_, (_, says))| says)
     }
 
     pub(crate) fn count_ahead(&self) {

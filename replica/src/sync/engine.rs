@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     pub(crate) short: AtomicBool,
     /// Set when the replica is to be closed: one more snapshot, and then no more.
     pub(crate) closing: AtomicBool,
+    /// Held by whoever reads a snapshot of a peer.
+    pub(crate) reading: futures_util::lock::Mutex<()>,
     /// Raised when something waits to be flushed that did not before.
     pub(crate) changed: Signal,
     /// Raised when somebody wants it flushed now.
@@ -132,6 +134,7 @@ impl Engine {
             alarms,
             short: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            reading: futures_util::lock::Mutex::default(),
             changed: Signal::default(),
             flush: Signal::default(),
             snapshot: Signal::default(),
@@ -196,7 +199,7 @@ impl Engine {
         }
         let waiting = self.pending_bytes();
         if waiting > self.settings.pending_bytes {
-            let why = self.alarms.of(ErrorKind::Store).map_or_else(String::new, |says| format!(" alarm={says:?}"));
+            let why = self.alarms.of_writing().map_or_else(String::new, |says| format!(" alarm={says:?}"));
             let limit = self.settings.pending_bytes;
             let message = format!(
                 "too much waits for the bucket; try again when it has caught up: pending_bytes={waiting} limit={limit}{why}"

@@ -74,14 +74,20 @@ impl Engine {
         if !is_enough(&manifest) || self.state().applied.frontier.covers_all(&manifest.frontier()) {
             return Ok(false);
         }
-        self.state().check_manifest(&manifest)?;
+        // One at a time: several readers may need the same, and it is as large as the keyspace.
+        let _reading = self.reading.lock().await;
+        {
+            let state = self.state();
+            if state.applied.frontier.covers_all(&manifest.frontier()) {
+                return Ok(false);
+            }
+            self.check_read(&state, &manifest.frontier(), &shelf.name)?;
+            state.check_manifest(&manifest)?;
+        }
         let snapshot = shelf.snapshot(manifest, fetched, patience).await?;
         self.observe(snapshot.manifest.hlc);
         let mut state = self.state();
-        if let Err(error) = self.check_own(&state, &snapshot.manifest.frontier(), &shelf.name) {
-            self.end(error.kind(), error.told());
-            return Err(error);
-        }
+        self.check_read(&state, &snapshot.manifest.frontier(), &shelf.name)?;
         state.merge_snapshot(&self.keyspace, &snapshot)?;
         self.after_applying(&mut state);
         drop(state);
@@ -90,9 +96,18 @@ impl Engine {
         Ok(true)
     }
 
-    /// See [`State::check_own`]. An observer has no log of its own.
-    pub(crate) fn check_own(&self, state: &State, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
-        if self.writes { state.check_own(&self.own.name, theirs, reader) } else { Ok(()) }
+    /// Stops this replica when a peer has read of its log what is not there: see [`State::check_own`]. An observer has no log
+    /// of its own.
+    pub(crate) fn check_read(&self, state: &State, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
+        if !self.writes {
+            return Ok(());
+        }
+        let claimed = self.keyspace.open().epoch();
+        let checked = state.check_own(&self.own.name, claimed, theirs, reader);
+        if let Err(error) = &checked {
+            self.end(error.kind(), error.told());
+        }
+        checked
     }
 }
 

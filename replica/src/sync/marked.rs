@@ -13,8 +13,7 @@ impl Engine {
         let mut found = Vec::new();
         for region in &self.regions {
             for log in logs_in(region, &self.own, patience).await? {
-                let is_evicted =
-                    || self.state().logs.get(&log.name.id()).is_some_and(|known| known.evicted.is_some());
+                let is_evicted = || self.state().logs.get(&log.name.id()).is_some_and(|known| known.evicted.is_some());
                 if log.name != self.own.name && !is_evicted() && has_marked(&log, name, patience).await? {
                     found.push(log.name);
                 }

@@ -81,8 +81,6 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     if tail.position == Position::FIRST {
         probe::probe(&own, nonce, patience).await?;
     }
-    let is_new = tail.lineage.is_empty() && tail.position.slot() == 0;
-
     let wall = || plan.world.clock.wall_ms();
     let claim = own.take_over(wall, clock.last(), nonce, patience).await?;
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), claim.epoch), plan.world.random(), plan.settings.shards);
@@ -93,6 +91,8 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
         let message = format!("the replica was evicted; open one of another name: replica={name}");
         return Err(Error::new(ErrorKind::Evicted, message));
     }
+    // One that was stopped before it had read anything is as new as before.
+    let is_new = state.applied.frontier.iter().all(|dot| dot.replica == name.id());
     let Plan { hints, world, settings, .. } = plan;
     let opened = Opened {
         settings,
@@ -180,6 +180,7 @@ impl Engine {
         let enough = async { if is_new { core::future::pending().await } else { self.wait_for(&published).await } };
         let (catching_up, enough) = (pin!(catching_up), pin!(enough));
         let tried = select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
+        // What could not be read within it has an alarm of its own.
         if is_new && matches!(tried, Either::Right(_)) {
             let says = "a new replica has not read all that its peers hold; it goes on, and reads give what has come";
             self.alarms.raise(BOOTSTRAP, &Error::new(ErrorKind::Store, says));

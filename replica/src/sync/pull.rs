@@ -25,6 +25,8 @@ pub(crate) struct Puller {
     ahead: u32,
     /// When the log was last looked over with a list; `None` has it looked over as soon as there is nothing new.
     looked_over: Option<Duration>,
+    /// When a snapshot was looked for last that has the rest of it, if it was evicted.
+    sought: Option<Duration>,
 }
 
 /// What asking for the next object gave.
@@ -50,12 +52,12 @@ impl Puller {
     pub(crate) fn new(engine: &Engine, log: LogPlace, look: Arc<Signal>) -> Self {
         let begun = engine.state().position_of(log.name.id()).is_some();
         let looked_over = begun.then(|| engine.world.clock.elapsed());
-        Self { log, look, passed: None, ahead: 1, looked_over }
+        Self { log, look, passed: None, ahead: 1, looked_over, sought: None }
     }
 
     /// One that reads to the end, and makes sure that it is the end.
     pub(crate) fn once(log: LogPlace) -> Self {
-        Self { log, look: Arc::default(), passed: None, ahead: 1, looked_over: None }
+        Self { log, look: Arc::default(), passed: None, ahead: 1, looked_over: None, sought: None }
     }
 
     /// Reads on for ever.
@@ -93,6 +95,8 @@ impl Puller {
         match pulled {
             Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await? {
                 true => Ok(Pulled::Applied),
+                // Somebody else may have merged it meanwhile.
+                false if engine.state().position_of(self.log.name.id()) >= Some(next) => Ok(Pulled::Applied),
                 false => Err(out_of_reach(&self.log, next)),
             },
             // The log of one who was evicted may be gone with its bucket.
@@ -106,11 +110,20 @@ impl Puller {
         }
     }
 
-    /// The last position that counts of an evicted log, if it has not been applied.
-    fn missing_of_evicted(&self, engine: &Engine) -> Option<Position> {
-        let state = engine.state();
-        let last = state.logs.get(&self.log.name.id())?.evicted.as_ref()?.last;
-        Some(last).filter(|last| state.position_of(self.log.name.id()) < Some(*last))
+    /// The last position that counts of an evicted log, if it has not been applied, and has not been looked for lately.
+    fn missing_of_evicted(&mut self, engine: &Engine) -> Option<Position> {
+        let last = {
+            let state = engine.state();
+            let last = state.logs.get(&self.log.name.id())?.evicted.as_ref()?.last;
+            Some(last).filter(|last| state.position_of(self.log.name.id()) < Some(*last))?
+        };
+        let now = engine.world.clock.elapsed();
+        let lately = |at: Duration| now.saturating_sub(at) < engine.settings.discovery_interval;
+        if self.sought.is_some_and(lately) {
+            return None;
+        }
+        self.sought = Some(now);
+        Some(last)
     }
 
     /// Asks for what comes next in the log, and applies what is there.
@@ -181,10 +194,7 @@ impl Puller {
         let header = segment.header();
         engine.observe(header.hlc);
         let mut state = engine.state();
-        if let Err(error) = engine.check_own(&state, &header.frontier, &header.replica) {
-            engine.end(error.kind(), error.told());
-            return Err(error);
-        }
+        engine.check_read(&state, &header.frontier, &header.replica)?;
         state.apply(&engine.keyspace, segment)?;
         state.log_bytes += bytes;
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {

@@ -96,12 +96,15 @@ impl Engine {
 
     /// Goes on where opening had to stop, until everything that there was has been read once.
     async fn finish_bootstrap(self: &Arc<Self>) {
+        let mut pause = self.settings.poll_max;
         loop {
-            let bootstrapped = self.bootstrap().await;
-            if self.catch_up().await && bootstrapped.is_ok() {
+            // What fails here is read from the logs, or fails there too.
+            let _merged = self.bootstrap().await;
+            if self.catch_up().await {
                 return;
             }
-            self.world.clock.sleep(self.settings.poll_max).await;
+            self.world.clock.sleep(pause).await;
+            pause = (pause * 2).min(self.settings.discovery_interval.max(pause));
         }
     }
 

@@ -86,20 +86,26 @@ impl State {
         !self.applied.frontier.covers_all(&self.published)
     }
 
-    /// Checks what somebody has read of this replica's own log: it must be there.
+    /// Checks what somebody has read of this replica's own log: it must be there. `claimed` is the epoch in which it writes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Fenced`] when they have read a later epoch of it; [`ErrorKind::LostHistory`] when they have read what is
+    /// [`ErrorKind::Fenced`] when they have read what another process wrote after it; [`ErrorKind::LostHistory`] when they have read what is
     /// not there: the own bucket was emptied or rolled back before this replica was opened.
-    pub(crate) fn check_own(&self, own: &ReplicaName, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
+    pub(crate) fn check_own(
+        &self,
+        own: &ReplicaName,
+        claimed: u32,
+        theirs: &Frontier,
+        reader: &ReplicaName,
+    ) -> Result<(), Error> {
         let Some(read) = theirs.get(own.id()) else { return Ok(()) };
         let Standing { at, lineage, .. } = self.standing(own.id());
         if at.is_some_and(|at| lineage::holds(lineage, at, read)) {
             return Ok(());
         }
-        // A later epoch is one that somebody has claimed since.
-        if at.is_some_and(|at| read.epoch() > at.epoch()) {
+        // What this process has not written in the epoch that it claimed, or later, somebody has who took over since.
+        if read.epoch() >= claimed {
             return Err(fenced(own));
         }
         Err(own_history_lost(own, reader, read))
