@@ -88,12 +88,12 @@ impl Puller {
     /// Asks for what comes next in the log, and applies what is there.
     pub(crate) async fn pull(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
         let id = self.log.name.id();
-        let (at, lineage_end, heard, last) = {
+        let (at, lineage_end, heard, hinted, last) = {
             let state = engine.state();
             let log = state.logs.get(&id);
             let end = log.and_then(|log| log.lineage.last()).map(|ended| Position::new(ended.epoch, ended.slot));
             let last = log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last);
-            (state.position_of(id), end, log.and_then(|log| log.heard), last)
+            (state.position_of(id), end, log.and_then(|log| log.heard), log.and_then(|log| log.hinted), last)
         };
         let next = match at {
             None => Position::FIRST,
@@ -104,7 +104,7 @@ impl Puller {
             },
             Some(at) => at.next().ok_or_else(|| self.log.lost("the log is full"))?,
         };
-        let known = heard.filter(|heard| *heard >= next);
+        let known = heard.max(hinted).filter(|known| *known >= next);
         let count = match known {
             Some(heard) if heard.epoch() == next.epoch() => {
                 (heard.slot() - next.slot()).saturating_add(1).min(AHEAD_MAX)
@@ -137,7 +137,11 @@ impl Puller {
                 None if applied > 0 => break,
                 None => {
                     drop(objects);
-                    return self.nothing_at(engine, at, next, known.is_some(), patience).await;
+                    let pulled = self.nothing_at(engine, at, next, known.is_some(), patience).await?;
+                    if pulled == Pulled::UpToDate {
+                        engine.state().forget_hint(id, hinted);
+                    }
+                    return Ok(pulled);
                 }
             }
             applied += 1;

@@ -170,11 +170,13 @@ impl Engine {
                     woken += 1;
                 }
             }
-            match &target {
-                Some(BucketKey::Log { replica, .. }) if woken == 0 && *replica != self.own.name => {
-                    self.discover.raise();
-                }
-                _ => {}
+            // A log that is new, or anything at all.
+            let is_new = match &target {
+                Some(BucketKey::Log { replica, .. }) => woken == 0 && *replica != self.own.name,
+                _ => hint.key.is_none(),
+            };
+            if is_new {
+                self.discover.raise();
             }
             under_way.push(self.deal_with(hints, hint, target).boxed());
         }
@@ -184,7 +186,7 @@ impl Engine {
     async fn deal_with(&self, hints: &dyn Hints, hint: Hint, target: Option<BucketKey>) {
         if let Some(BucketKey::Log { replica, position }) = target {
             let token: Frontier = [Dot { replica: replica.id(), position }].into_iter().collect();
-            self.state().hear(Dot { replica: replica.id(), position });
+            self.state().hint(Dot { replica: replica.id(), position });
             select(pin!(self.wait_for(&token)), pin!(self.world.clock.sleep(self.settings.catch_up))).await;
         }
         hints.done(hint).await;

@@ -33,6 +33,8 @@ pub(crate) struct LogKnowledge {
     pub(crate) last_change: Option<Position>,
     /// The furthest position that anybody has published of it.
     pub(crate) heard: Option<Position>,
+    /// How far a hint says that it goes. A hint may be wrong, so a list that shows less takes it back.
+    pub(crate) hinted: Option<Position>,
     /// The wall clock of its writer when the last object applied was cut, in milliseconds.
     pub(crate) wall_ms: u64,
     /// Set when its replica was evicted.
@@ -205,6 +207,23 @@ impl State {
     pub(crate) fn hear(&mut self, dot: Dot) {
         let log = self.logs.entry(dot.replica).or_default();
         log.heard = log.heard.max(Some(dot.position));
+    }
+
+    /// Takes note of how far a hint says that a log goes. One of a replica that nobody has met makes none of it.
+    pub(crate) fn hint(&mut self, dot: Dot) {
+        if let Some(log) = self.logs.get_mut(&dot.replica) {
+            log.hinted = log.hinted.max(Some(dot.position));
+        }
+    }
+
+    /// A log was listed, and does not go as far as a hint said.
+    pub(crate) fn forget_hint(&mut self, replica: ReplicaId, hinted: Option<Position>) {
+        // One that has come meanwhile may be right.
+        if let Some(log) = self.logs.get_mut(&replica)
+            && log.hinted == hinted
+        {
+            log.hinted = None;
+        }
     }
 
     /// Takes note of an eviction: of several, the greatest final position counts.
