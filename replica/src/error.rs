@@ -34,7 +34,8 @@ pub enum ErrorKind {
     Evicted,
     /// The bucket refuses, or has been out of reach for longer than is waited. What to mend is in the message.
     Store,
-    /// An object in a bucket is damaged, or does not say what it must. It is left where it is; the other logs go on.
+    /// An object in a bucket is damaged, does not say what it must, or was written with another key. It is left where it is;
+    /// the other logs go on.
     Corrupt,
     /// An object in a bucket is of a newer format. Upgrade this process.
     Unsupported,
@@ -79,9 +80,14 @@ impl Error {
     pub(crate) fn decoding(key: &str, error: DecodeError) -> Self {
         let (kind, what) = match error {
             DecodeError::Unsupported { .. } => (ErrorKind::Unsupported, "an object is of a newer format; upgrade"),
-            _ => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
+            DecodeError::Key { .. } => (
+                ErrorKind::Corrupt,
+                "an object does not verify with the key of this replica: give all replicas the same `Builder::key`, or the \
+                 object is damaged",
+            ),
+            DecodeError::Corrupt { .. } => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
         };
-        Self::new(kind, format!("{what}: key={key}")).caused_by(error)
+        Self::new(kind, format!("{what}: object={key}")).caused_by(error)
     }
 
     /// Something cannot be written as an object.

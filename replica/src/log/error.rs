@@ -13,6 +13,12 @@ pub enum DecodeError {
         /// What was found in its place.
         found: u64,
     },
+    /// It does not verify with the key that is configured, or with none: other replicas have another key. Where both sides
+    /// have one, damage looks the same.
+    Key {
+        /// How the two differ.
+        reason: &'static str,
+    },
     /// It is not what was written, or not ours: damaged, truncated, moved, forged.
     Corrupt {
         /// Which bytes `offset` counts in.
@@ -47,6 +53,7 @@ impl fmt::Display for DecodeError {
             Self::Unsupported { what, found } => {
                 write!(f, "written by a newer version, upgrade this replica: {what}={found}")
             }
+            Self::Key { reason } => f.write_str(reason),
             Self::Corrupt { place, offset, reason } => {
                 let place = match place {
                     Place::Object => "object",
