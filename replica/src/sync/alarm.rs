@@ -10,17 +10,26 @@ use std::{
 };
 
 use super::engine::Ended;
-use crate::error::{Error, ErrorKind};
+use crate::{
+    error::{Error, ErrorKind},
+    name::ReplicaName,
+};
 
 /// What is wrong now, by where it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Alarms {
+    /// Whose alarms.
+    replica: ReplicaName,
     standing: Mutex<BTreeMap<String, Ended>>,
     /// Objects whose time was too far in the future.
     ahead: AtomicU64,
 }
 
 impl Alarms {
+    pub(crate) fn of(replica: &ReplicaName) -> Self {
+        Self { replica: replica.clone(), standing: Mutex::default(), ahead: AtomicU64::new(0) }
+    }
+
     /// Something is wrong at this place: a log, a region, the own snapshots.
     pub(crate) fn raise(&self, place: &str, error: &Error) {
         let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
@@ -28,7 +37,7 @@ impl Alarms {
         let before =
             self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
         if before.as_ref() != Some(&ended) {
-            tracing::warn!(place, kind = ended.0.name(), "{}", ended.1);
+            tracing::warn!(replica = %self.replica, place, kind = ended.0.name(), "{}", ended.1);
         }
     }
 

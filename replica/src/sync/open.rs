@@ -67,7 +67,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let patience = Patience::For(plan.settings.catch_up);
     let regions = plan.regions();
     let own = plan.own(&regions);
-    let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::default());
+    let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::of(&plan.name));
 
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
     let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
@@ -142,7 +142,7 @@ pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
     let regions = plan.regions();
     let own = plan.own(&regions);
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), 0), plan.world.random(), plan.settings.shards);
-    let (clock, nonce) = (plan.clock(), plan.world.nonce());
+    let (clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::of(&plan.name));
     let Plan { hints, world, settings, .. } = plan;
     let opened = Opened {
         settings,
@@ -157,7 +157,7 @@ pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
         clock,
         durable: Position::FIRST,
         kept: Kept::default(),
-        alarms: Alarms::default(),
+        alarms,
     };
     let engine = Engine::new(opened);
     engine.try_to_catch_up(true).await;
