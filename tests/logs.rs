@@ -159,7 +159,7 @@ fn every_event_says_whose_it_is_and_none_tells_paths_or_values() {
     let now = stage.executor.world().now();
     again.links[0].unreachable(now..now + Duration::from_secs(60));
     stage.pass(60);
-    assert!(demand("an outage").iter().any(|event| event.contains("did not answer")));
+    assert!(demand("an outage").iter().any(|event| event.contains("out of reach")));
     stage.crash(first);
     stage.stores[0].restore(&Image::default());
     let _refused = stage.try_open("first", 0);

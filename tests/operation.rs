@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use replica::{
-    ErrorKind,
+    ErrorKind, Position,
     log::{Keys, MacKey, decode_manifest, encode_manifest},
     ports::{Bucket, Created},
 };
@@ -344,7 +344,7 @@ fn a_silent_replica_holds_collection_up_for_max_lag_and_comes_back_through_a_sna
     stage.pass(15);
     let logs = second.status().logs;
     let read = logs.iter().find(|log| log.replica == *first.replica.name()).and_then(|log| log.applied);
-    let next = read.and_then(|read| read.next()).expect("it has read something");
+    let next = read.and_then(Position::next).expect("it has read something");
     let next = Keys::new("").expect("a root").log(first.replica.name(), next);
     stage.crash(second);
     let count = |stage: &mut Stage, times: i64| {

@@ -88,15 +88,21 @@ impl<'a> Batch<'a> {
     ///
     /// The name is 1 to 1,024 bytes. The newest mark of a name replaces those before. No other replica sees it, and it is
     /// dropped when it has not been made again for 30 days. Read it with [`Replica::mark`].
+    ///
+    /// Every snapshot writes all marks. Together they may take 32 MiB, each its name and 64 bytes: 360,000 with names of 29
+    /// bytes. Beyond that the batch is refused with [`ErrorKind::Backpressure`].
     pub fn mark(&mut self, name: impl AsRef<[u8]>, value: MarkValue) {
         let name = name.as_ref();
+        if self.refused.is_some() {
+            return;
+        }
         if name.is_empty() || name.len() > MARK_BYTES_MAX {
             let message = format!("the name of a mark has 1 to {MARK_BYTES_MAX} bytes: bytes={}", name.len());
             return self.refuse(Error::new(ErrorKind::Invalid, message));
         }
         match self.replica.engine().tick() {
             Ok(time) => {
-                self.bytes += Self::ROW_BYTES + name.len();
+                self.takes(name.len());
                 self.marks.push(Mark { name: name.into(), value, time });
             }
             Err(error) => self.refuse(error),
@@ -106,6 +112,16 @@ impl<'a> Batch<'a> {
     fn at<H>(&mut self, path: &str, kind: Kind) -> InBatch<'_, 'a, H> {
         let key = self.replica.key(path, kind).map_err(|error| self.refuse(error)).ok();
         InBatch { batch: self, key, handle: PhantomData }
+    }
+
+    fn takes(&mut self, bytes: usize) {
+        self.bytes += Self::ROW_BYTES + bytes;
+        if self.bytes > BATCH_BYTES_MAX {
+            let message = format!("a batch has at most 8 MiB; make several: limit={BATCH_BYTES_MAX}");
+            self.refuse(Error::new(ErrorKind::Invalid, message));
+            self.changes.clear();
+            self.marks.clear();
+        }
     }
 
     /// The first refusal counts.
@@ -119,11 +135,7 @@ impl<'a> Batch<'a> {
         }
         match change {
             Ok(change) => {
-                self.bytes += Self::ROW_BYTES + key.path().len() + change.payload();
-                if self.bytes > BATCH_BYTES_MAX {
-                    let message = format!("a batch has at most 8 MiB; make several: limit={BATCH_BYTES_MAX}");
-                    return self.refuse(Error::new(ErrorKind::Invalid, message));
-                }
+                self.takes(key.path().len() + change.payload());
                 self.changes.push((key, change));
             }
             Err(error) => self.refuse(error),
@@ -215,7 +227,7 @@ impl Replica {
     /// # Errors
     ///
     /// What `changes` returns: an [`Error`] as it is, anything else as the cause of an [`ErrorKind::Invalid`]. Those of any of
-    /// the changes, [`ErrorKind::Invalid`] beyond 8 MiB, and what stops every write. Nothing is changed.
+    /// the changes, [`ErrorKind::Invalid`] beyond 8 MiB, and [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
     ///
     /// # Cost
     ///

@@ -57,7 +57,7 @@ impl Replica {
             .enable_all()
             .build()
             .map_err(|error| Error::new(ErrorKind::Invalid, "no thread for the replica to run on").caused_by(error))?;
-        let replica = runtime.block_on(builder.open())?;
+        let replica = runtime.block_on(builder.running().open())?;
         Ok(Self { replica, runtime: Arc::new(Own(Some(runtime))) })
     }
 

@@ -137,13 +137,11 @@ impl Builder {
     fn plan(self) -> Result<Plan, Error> {
         let name = ReplicaName::new(&self.name)
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={:?}", self.name)))?;
-        let keys =
-            Keys::new(&self.root).map_err(|error| Error::new(ErrorKind::Invalid, "not a root").caused_by(error))?;
-        let shards = self.settings.shards;
-        if !shards.is_power_of_two() || shards < 2 {
-            let message = format!("the number of shards is a power of two, 2 at least: shards={shards}");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
+        let keys = Keys::new(&self.root).map_err(|error| {
+            let message = format!("a root is what a key begins with, without a `/` at its end: root={:?}", self.root);
+            Error::new(ErrorKind::Invalid, message).caused_by(error)
+        })?;
+        self.settings.check()?;
         let Self { bucket, peers, hints, world, settings, mac, .. } = self;
         Ok(Plan { name, bucket, peers, hints, keys, mac, world, settings })
     }

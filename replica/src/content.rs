@@ -2,7 +2,7 @@
 //! Layer 2. *Invariant:* the engine below knows bytes alone; which bytes a value becomes is decided here, once.
 
 use core::any::Any;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,7 +15,8 @@ use crate::{
 ///
 /// # Which bytes a value becomes
 ///
-/// - Text (`str`, `String`) is its UTF-8, and bytes (`[u8]`, `Vec<u8>`) are themselves.
+/// - Text (`str`, `String`) is its UTF-8, and bytes (`[u8]`, `Vec<u8>`) are themselves, also in a `Box`, an `Arc` or a `Cow`:
+///   [`Bytes`](crate::Bytes), in which stored bytes are handed out, is such a type.
 /// - Everything else that serde can write and read is canonical JSON: no white space, the keys of structs and maps in
 ///   ascending order, floating-point numbers in decimals that read back exactly. So equal values are equal bytes, in every
 ///   process and region, which is how an element that was added here is removed there. Why JSON:
@@ -76,17 +77,24 @@ impl Content for [u8] {
     }
 }
 
-/// `String` and `Vec<u8>` are serde types too, and must be what `str` and `[u8]` are.
+/// The bytes of what is text or bytes behind a pointer: those are serde types too, and must be what `str` and `[u8]` are.
+fn behind_a_pointer(any: &dyn Any) -> Option<&[u8]> {
+    None.or_else(|| any.downcast_ref::<String>().map(String::as_bytes))
+        .or_else(|| any.downcast_ref::<Vec<u8>>().map(|bytes| &**bytes))
+        .or_else(|| any.downcast_ref::<Box<str>>().map(|text| text.as_bytes()))
+        .or_else(|| any.downcast_ref::<Arc<str>>().map(|text| text.as_bytes()))
+        .or_else(|| any.downcast_ref::<Cow<'static, str>>().map(|text| text.as_bytes()))
+        .or_else(|| any.downcast_ref::<Box<[u8]>>().map(|bytes| &**bytes))
+        .or_else(|| any.downcast_ref::<Arc<[u8]>>().map(|bytes| &**bytes))
+        .or_else(|| any.downcast_ref::<Cow<'static, [u8]>>().map(|bytes| &**bytes))
+}
+
 impl<T: Serialize + DeserializeOwned + 'static> Content for T {
     type Owned = T;
 
     fn encode(&self) -> Result<Cow<'_, [u8]>, Error> {
-        let any: &dyn Any = self;
-        if let Some(text) = any.downcast_ref::<String>() {
-            return text.as_str().encode();
-        }
-        if let Some(bytes) = any.downcast_ref::<Vec<u8>>() {
-            return bytes.as_slice().encode();
+        if let Some(bytes) = behind_a_pointer(self) {
+            return Ok(Cow::Borrowed(bytes));
         }
         canonical::encode(self).map(Cow::Owned).map_err(|error| {
             let message = format!("a value cannot be written: type={}", core::any::type_name::<T>());
@@ -97,16 +105,26 @@ impl<T: Serialize + DeserializeOwned + 'static> Content for T {
     fn decode(bytes: &[u8]) -> Result<T, Error> {
         let mut decoded: Option<T> = None;
         let any: &mut dyn Any = &mut decoded;
-        if let Some(text) = any.downcast_mut::<Option<String>>() {
-            *text = Some(str::decode(bytes)?);
-        } else if let Some(copy) = any.downcast_mut::<Option<Vec<u8>>>() {
-            *copy = Some(bytes.to_vec());
-        }
-        match decoded {
+        let is_it = put::<String>(any, || str::decode(bytes))?
+            || put::<Vec<u8>>(any, || Ok(bytes.to_vec()))?
+            || put::<Box<str>>(any, || str::decode(bytes).map(Into::into))?
+            || put::<Arc<str>>(any, || str::decode(bytes).map(Into::into))?
+            || put::<Cow<'static, str>>(any, || str::decode(bytes).map(Into::into))?
+            || put::<Box<[u8]>>(any, || Ok(bytes.into()))?
+            || put::<Arc<[u8]>>(any, || Ok(bytes.into()))?
+            || put::<Cow<'static, [u8]>>(any, || Ok(Cow::Owned(bytes.to_vec())))?;
+        match decoded.filter(|_| is_it) {
             Some(decoded) => Ok(decoded),
             None => serde_json::from_slice(bytes).map_err(|error| mistyped::<T>(bytes, error)),
         }
     }
+}
+
+/// Decodes into `place`, if it is the place of a `P`.
+fn put<P: 'static>(place: &mut dyn Any, decode: impl FnOnce() -> Result<P, Error>) -> Result<bool, Error> {
+    let Some(place) = place.downcast_mut::<Option<P>>() else { return Ok(false) };
+    *place = Some(decode()?);
+    Ok(true)
 }
 
 fn mistyped<T: ?Sized>(bytes: &[u8], error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -130,6 +148,16 @@ mod tests {
         assert_eq!(vec![7_u8, 0].encode().unwrap(), [7, 0].as_slice());
         assert_eq!(<String as Content>::decode(b"7").unwrap(), "7");
         assert_eq!(<Vec<u8> as Content>::decode(b"\xff").unwrap(), [0xff]);
+        fn is_itself<T: Content<Owned = T> + Clone + PartialEq + core::fmt::Debug>(value: &T, bytes: &[u8]) {
+            assert_eq!(&*value.encode().unwrap(), bytes);
+            assert_eq!(T::decode(bytes).unwrap(), *value);
+        }
+        is_itself(&Box::<str>::from("lamp"), b"lamp");
+        is_itself(&Arc::<str>::from("lamp"), b"lamp");
+        is_itself(&Cow::<'static, str>::from("lamp"), b"lamp");
+        is_itself(&Box::<[u8]>::from([7, 0]), &[7, 0]);
+        is_itself(&crate::Bytes::from([7, 0]), &[7, 0]);
+        is_itself(&Cow::<'static, [u8]>::from(&[7, 0][..]), &[7, 0]);
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The path has a live object of another kind. Nothing was changed. Use that kind, another path, or delete it first.
     KindMismatch,
-    /// Too much waits to be written, or memory is full. Nothing was changed. Try again when the bucket has caught up.
+    /// Too much waits to be written, memory or the room for marks is full, or what was promised has not all come back since
+    /// this replica was opened. Nothing was changed. Try again later: the message says what is waited for.
     Backpressure,
     /// The wall clock is too far behind. Nothing was changed. Set it right.
     ClockSkew,
@@ -93,6 +94,17 @@ impl Error {
     /// Something cannot be written as an object.
     pub(crate) fn encoding(key: &str, error: EncodeError) -> Self {
         Self::new(ErrorKind::Invalid, format!("an object cannot be encoded: key={key}")).caused_by(error)
+    }
+
+    /// The message and those of its causes, for where only text is kept.
+    pub(crate) fn told(&self) -> String {
+        let mut told = self.message.clone();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            told = format!("{told}: {error}");
+            cause = error.source();
+        }
+        told
     }
 
     /// What the caller can do about it.

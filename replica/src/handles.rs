@@ -65,7 +65,9 @@ macro_rules! handle {
             ///
             /// # Errors
             ///
-            /// What stops every write: [`ErrorKind::Backpressure`], [`ErrorKind::Fenced`], [`ErrorKind::Closed`].
+            /// [What stops every write](crate::Replica#what-stops-every-write). [`ErrorKind::Invalid`] when what
+            /// is there does not fit into one segment, which only a set of some 15 MiB does not: each element counts its bytes,
+            /// 12, and 16 for each dot. [`Replica::delete_prefix`] deletes it in steps. Nothing is changed.
             pub fn delete(&self) -> Result<Written, Error> {
                 self.handle.change(&Change::Delete)
             }
@@ -165,8 +167,8 @@ impl GCounter {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::KindMismatch`]; [`ErrorKind::Invalid`] when this replica would have counted 2^64 or more here; and what
-    /// stops every write: [`ErrorKind::Backpressure`], [`ErrorKind::Fenced`], [`ErrorKind::Closed`]. Nothing is changed.
+    /// [`ErrorKind::KindMismatch`]; [`ErrorKind::Invalid`] when this replica would have counted 2^64 or more here; and
+    /// [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
     ///
     /// # Cost
     ///
@@ -188,7 +190,7 @@ impl PnCounter {
     /// # Errors
     ///
     /// [`ErrorKind::KindMismatch`]; [`ErrorKind::Invalid`] when this replica would have counted 2^64 or more here, up or
-    /// down; and what stops every write, as for [`GCounter::add`]. Nothing is changed.
+    /// down; and [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
     ///
     /// # Cost
     ///
@@ -218,7 +220,7 @@ impl<T: Content + ?Sized> LwwRegister<T> {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] beyond the limit and for what cannot be encoded; [`ErrorKind::KindMismatch`];
-    /// [`ErrorKind::ClockSkew`]; and what stops every write, as for [`GCounter::add`]. Nothing is changed.
+    /// [`ErrorKind::ClockSkew`]; and [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
     pub fn set(&self, content: &T) -> Result<Written, Error> {
         set(&self.handle, content)
     }
@@ -266,8 +268,8 @@ impl<T: Content + ?Sized> OrSet<T> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] beyond the limit and for what cannot be encoded; [`ErrorKind::KindMismatch`]; and what stops
-    /// every write, as for [`GCounter::add`]. Nothing is changed.
+    /// [`ErrorKind::Invalid`] beyond the limit and for what cannot be encoded; [`ErrorKind::KindMismatch`]; and
+    /// [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
     pub fn add(&self, content: &T) -> Result<Written, Error> {
         self.handle.change(&Change::Add(element(content)?))
     }

@@ -33,6 +33,16 @@ use crate::{
 /// Replicas that have applied the same logs hold the same values. What a [`Written`] calls durable is in the bucket, and
 /// will be applied by every replica, once.
 ///
+/// # What stops every write
+///
+/// Nothing is changed by a write that fails.
+///
+/// - [`ErrorKind::Backpressure`]: too much waits for the bucket, or this replica has not got back yet what it had promised to
+///   hold. It passes.
+/// - [`ErrorKind::Fenced`], [`ErrorKind::Evicted`], [`ErrorKind::LostHistory`], [`ErrorKind::Closed`]: it has stopped for good,
+///   and says why. What can be read stays.
+/// - [`ErrorKind::Invalid`]: it is an observer, which writes nothing.
+///
 /// # Its end
 ///
 /// [`close`](Self::close) flushes what waits, and stops. To drop the last clone and handle without that is a crash: what was
@@ -165,8 +175,9 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] when `path` is not a path, and what stops every write: [`ErrorKind::Backpressure`],
-    /// [`ErrorKind::Fenced`], [`ErrorKind::Closed`].
+    /// [`ErrorKind::Invalid`] when `path` is not a path, or when what is there does not fit into one segment, which only a set
+    /// of some 15 MiB does not ([`delete_prefix`](Self::delete_prefix) deletes it in steps); and
+    /// [what stops every write](#what-stops-every-write).
     pub fn delete(&self, path: &str) -> Result<Written, Error> {
         let changes: Vec<_> = self.live(path)?.into_iter().map(|key| (key, Change::Delete)).collect();
         self.write(&changes)

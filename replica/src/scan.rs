@@ -13,6 +13,12 @@ use crate::{
 /// How many keys are taken from the index at a time.
 const PAGE: usize = 256;
 
+/// How many bytes of a segment one step of a deletion may take.
+const STEP_BYTES: u64 = 4 << 20;
+
+/// What the removal of an element takes beside it: its path, as much as 1,024 bytes, its dots, and some.
+const ELEMENT_BYTES: usize = 1_280;
+
 /// The live objects whose paths begin with a prefix, in ascending order of path and kind: [`Replica::scan`].
 ///
 /// Each object is read when it is reached. What is made or deleted meanwhile behind the present place shows, so a scan is no
@@ -196,28 +202,59 @@ impl Replica {
     /// Deletes what is live at every path that begins with `prefix`, as far as this replica has seen it, and gives the number
     /// of objects. An empty prefix means all.
     ///
-    /// It is not atomic. It deletes in batches of at most 256 objects; between them others read and write, and what is made
-    /// meanwhile may be deleted too or not. An error leaves the batches before it deleted.
+    /// It is not atomic. It deletes in batches of at most 256 objects and 4 MiB, and removes the elements of a larger set in
+    /// steps of that size; between them others read and write, and what is made meanwhile may be deleted too or not. An error
+    /// leaves the batches before it deleted.
     ///
     /// # Errors
     ///
-    /// What stops every write: [`ErrorKind::Backpressure`](crate::ErrorKind::Backpressure) and the others.
+    /// [What stops every write](crate::Replica#what-stops-every-write).
     ///
     /// # Cost
     ///
     /// As [`scan`](Self::scan), and in what is deleted: every element of a set is.
     pub fn delete_prefix(&self, prefix: &str) -> Result<Written<u64>, Error> {
-        let mut keys = Keys::new(self, prefix);
-        let is_live =
-            |key: &ObjectKey| self.engine().keyspace.read(key.path(), key.kind(), Object::is_live) == Some(true);
-        let mut deleted = 0;
-        loop {
-            let batch: Vec<_> = keys.by_ref().filter(is_live).map(|key| (key, Change::Delete)).take(PAGE).collect();
-            deleted += batch.len() as u64;
-            let written = self.write(&batch)?;
-            if batch.len() < PAGE {
-                return Ok(Written::new(self.clone(), written.position(), deleted));
+        let keyspace = &self.engine().keyspace;
+        let is_live = |key: &ObjectKey| keyspace.read(key.path(), key.kind(), Object::is_live) == Some(true);
+        let (mut batch, mut bytes, mut deleted) = (Vec::new(), 0, 0);
+        for key in Keys::new(self, prefix).filter(is_live) {
+            let more = keyspace.deletion_bytes(&key);
+            if batch.len() == PAGE || bytes + more > STEP_BYTES {
+                self.write(&std::mem::take(&mut batch))?;
+                bytes = 0;
             }
+            if more > STEP_BYTES {
+                self.empty_in_steps(&key)?;
+            }
+            deleted += 1;
+            bytes += more.min(STEP_BYTES);
+            batch.push((key, Change::Delete));
         }
+        let written = self.write(&batch)?;
+        Ok(Written::new(self.clone(), written.position(), deleted))
+    }
+
+    /// Removes the elements of a set that is too large to be deleted in one segment.
+    fn empty_in_steps(&self, key: &ObjectKey) -> Result<(), Error> {
+        let elements: Vec<Bytes> = self
+            .engine()
+            .keyspace
+            .read(key.path(), key.kind(), |object| match object {
+                Object::OrSet(set) => set.unordered().map(|(element, _)| element.clone()).collect(),
+                _ => Vec::new(),
+            })
+            .unwrap_or_default();
+        let mut elements = elements.into_iter().peekable();
+        while elements.peek().is_some() {
+            let mut bytes = 0;
+            let step = core::iter::from_fn(|| {
+                elements.next_if(|element| {
+                    bytes += ELEMENT_BYTES + element.len();
+                    bytes <= STEP_BYTES as usize
+                })
+            });
+            self.write(&step.map(|element| (key.clone(), Change::Remove(element))).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 
 use core::time::Duration;
 
+use crate::error::{Error, ErrorKind};
+
 /// The intervals and limits of a replica.
 ///
 /// # Cost
@@ -52,6 +54,41 @@ pub struct Settings {
     /// How many shards the keyspace has: a power of two, at least 2. More let more threads write at once. 64.
     pub shards: usize,
 }
+
+impl Settings {
+    /// Why nothing can run with these, if so.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let invalid = |says: String| Err(Error::new(ErrorKind::Invalid, says));
+        if !self.shards.is_power_of_two() || !(2..=SHARDS_MAX).contains(&self.shards) {
+            return invalid(format!(
+                "the number of shards is a power of two, 2 to {SHARDS_MAX}: shards={}",
+                self.shards
+            ));
+        }
+        if self.poll_max < self.poll_min {
+            let (min, max) = (self.poll_min, self.poll_max);
+            return invalid(format!("poll_max is no less than poll_min: poll_min={min:?} poll_max={max:?}"));
+        }
+        for (name, interval) in [
+            ("poll_min", self.poll_min),
+            ("discovery_interval", self.discovery_interval),
+            ("snapshot_interval", self.snapshot_interval),
+        ] {
+            if interval < INTERVAL_MIN {
+                return invalid(format!(
+                    "an interval is at least {INTERVAL_MIN:?}, or requests never end: {name}={interval:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The most shards that there can be.
+const SHARDS_MAX: usize = 1 << 16;
+
+/// The shortest interval between requests that are made again and again.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 impl Default for Settings {
     fn default() -> Self {

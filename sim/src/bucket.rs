@@ -372,6 +372,7 @@ impl Plan {
         match self.fault {
             Some(Fault::Failed) => Some(Outcome::Unavailable),
             Some(Fault::Throttled) => Some(Outcome::Throttled),
+            Some(Fault::Refused) => Some(Outcome::Refused),
             _ => None,
         }
     }

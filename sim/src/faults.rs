@@ -12,6 +12,8 @@ pub enum Fault {
     Failed,
     /// It is refused for being one of too many, and had no effect.
     Throttled,
+    /// A create or delete is refused, as by a full disk or for want of rights, and had no effect.
+    Refused,
     /// It takes a hundred times as long.
     Slow,
     /// A create or delete has its effect, and the answer is lost.
@@ -32,9 +34,10 @@ pub enum Fault {
 
 impl Fault {
     /// Each of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Failed,
         Self::Throttled,
+        Self::Refused,
         Self::Slow,
         Self::AnswerLost,
         Self::Late,
@@ -49,7 +52,7 @@ impl Fault {
     pub(crate) const fn concerns(self, request: Request) -> bool {
         match self {
             Self::Failed | Self::Throttled | Self::Slow | Self::Unreachable => true,
-            Self::AnswerLost | Self::Late => matches!(request, Request::Create | Request::Delete),
+            Self::Refused | Self::AnswerLost | Self::Late => matches!(request, Request::Create | Request::Delete),
             Self::OwnExists => matches!(request, Request::Create),
             Self::Truncated | Self::Flipped => matches!(request, Request::Get | Request::Range),
             Self::StaleList => matches!(request, Request::List | Request::Folders),

@@ -98,7 +98,7 @@ impl Cluster {
     ) -> Region {
         let place = self.executor.region(format!("{} {life}", REGIONS[region]));
         let (world, truth) = (self.executor.world().clone(), self.truths[region].clone());
-        let mut openings = [0, 1_000, 2_000].map(|again| self.opening(region, life + again)).into_iter();
+        let mut openings = [0, 1_000, 2_000, 3_000, 4_000].map(|again| self.opening(region, life + again)).into_iter();
         self.executor.spawn(place, async move {
             let replica = open_one_of(&mut openings, &world).await;
             let background = replica.clone();
@@ -165,16 +165,18 @@ impl Cluster {
     }
 }
 
-/// Opens a replica. When that fails because what was read was damaged on its way, twice, it is tried again, as whoever
+/// Opens a replica. When the bucket refuses, or what is read is damaged on its way twice, it is tried again, as whoever
 /// watches over a process would.
 async fn open_one_of(
     openings: &mut impl Iterator<Item = impl Future<Output = Result<Replica, Error>>>,
     world: &World,
 ) -> Replica {
     loop {
-        match openings.next().expect("a log can be taken over at the third attempt").await {
+        match openings.next().expect("a log can be taken over at the fifth attempt").await {
             Ok(replica) => return replica,
-            Err(error) if error.kind() == ErrorKind::Corrupt => world.sleep(Duration::from_secs(1)).await,
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Store) => {
+                world.sleep(Duration::from_secs(1)).await;
+            }
             Err(error) => panic!("a log cannot be taken over: {error}: {:?}", std::error::Error::source(&error)),
         }
     }

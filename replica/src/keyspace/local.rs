@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use super::{
     Keyspace, Mark,
-    frozen::payload,
+    marks::MARKS_BYTES_MAX,
     shard::{Locked, Owed, Presence, buffer_of},
     views::{Origin, Woken},
 };
@@ -59,12 +59,17 @@ pub enum Refusal {
     /// A counter would pass its range.
     Overflow(Overflow),
     /// The open segment has no room for it. Cut, and try again.
-    SegmentFull,
+    SegmentFull {
+        /// Where it was open.
+        position: Position,
+    },
     /// The keyspace has reached its limit, and this would add to it.
     MemoryFull {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// There are too many marks: a manifest holds all of them.
+    MarksFull,
     /// No segment has room for it.
     TooLarge {
         /// What it comes to, estimated from above.
@@ -79,10 +84,14 @@ impl fmt::Display for Refusal {
                 write!(f, "the path has an object of another kind: path={path} stored={stored} asked={asked}")
             }
             Self::Overflow(overflow) => overflow.fmt(f),
-            Self::SegmentFull => f.write_str("the open segment is full"),
+            Self::SegmentFull { position } => write!(f, "the open segment is full: position={position}"),
             Self::MemoryFull { limit } => {
                 write!(f, "the keyspace is full; delete something, or raise memory_bytes: memory_bytes={limit}")
             }
+            Self::MarksFull => write!(
+                f,
+                "there are too many marks, which are kept for 30 days; make fewer, or shorter names: limit={MARKS_BYTES_MAX}"
+            ),
             Self::TooLarge { bytes } => {
                 write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
             }
@@ -101,7 +110,7 @@ impl Change {
             (Self::Increment(0) | Self::Count(0), _) | (Self::Delete | Self::Remove(_), None) => return 0,
             (Self::Delete, Some(object)) if !object.is_live() => return 0,
             (Self::Remove(element), Some(Object::OrSet(set))) if !set.contains(&**element) => return 0,
-            (Self::Delete, Some(object)) => 2 * payload(object) + 80 * object.tallies().len(),
+            (Self::Delete, Some(object)) => removed(object) + 80 * object.tallies().len(),
             _ => self.payload(),
         };
         (ROW + key.path_bytes().len() + changed) as u64
@@ -117,12 +126,31 @@ impl Change {
     }
 }
 
+/// What the removal of everything in a set or a register takes in a segment: each dot, and each element that they are of.
+fn removed(object: &Object<FixedState>) -> usize {
+    const DOT: usize = 16;
+    const ELEMENT: usize = 12;
+    match object {
+        Object::GCounter(_) | Object::PnCounter(_) => 0,
+        Object::LwwRegister(register) => DOT * register.writes().len(),
+        Object::MvRegister(register) => DOT * register.writes().len(),
+        Object::OrSet(set) => set.unordered().map(|(element, dots)| ELEMENT + element.len() + DOT * dots.len()).sum(),
+    }
+}
+
 impl Keyspace {
+    /// How many bytes of a segment the deletion of what is at `key` takes, estimated from above.
+    #[must_use]
+    pub fn deletion_bytes(&self, key: &ObjectKey) -> u64 {
+        self.read(key.path(), key.kind(), |object| Change::Delete.bytes(key, Some(object))).unwrap_or(0)
+    }
+
     /// Changes one object at once, and has the change wait for the next segment.
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; nothing is changed.
+    /// [`Refusal`]; nothing is changed. Whoever writes the log has to be told then too, if anything is pending: another
+    /// operation may have counted on this one to tell it.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
         self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
     }
@@ -143,9 +171,18 @@ impl Keyspace {
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
         self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
-        let reserve = |bytes| self.reserve(open, bytes);
-        let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
-        Ok((Changed { position: open.dot().position, was_idle }, read))
+        let mut taken = 0;
+        let reserve = |bytes| {
+            let was_idle = self.reserve(open, bytes)?;
+            taken = bytes;
+            Ok(was_idle)
+        };
+        let applied = self.apply_change(&mut shard, hash, key, change, open, reserve, read);
+        if applied.is_err() {
+            // No cut has passed meanwhile: the shard is still locked.
+            self.give_back(open, taken);
+        }
+        applied.map(|(was_idle, read)| (Changed { position: open.dot().position, was_idle }, read))
     }
 
     /// Changes several objects and makes marks under one position: all of them, or none.
@@ -175,6 +212,9 @@ impl Keyspace {
             |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
         let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
         self.check_memory(there)?;
+        if !self.marks.have_room(marks) {
+            return Err(Refusal::MarksFull);
+        }
         let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;
@@ -203,13 +243,21 @@ impl Keyspace {
 
     /// Takes room in the open segment. Returns whether it was empty.
     fn reserve(&self, open: OpenDot<'_>, bytes: u64) -> Result<bool, Refusal> {
-        let pending = &self.pending[buffer_of(open.dot().position)];
-        let before = pending.fetch_add(bytes, Ordering::Relaxed);
+        if bytes > OPEN_BYTES_MAX {
+            return Err(Refusal::TooLarge { bytes });
+        }
+        let before = self.pending[buffer_of(open.dot().position)].fetch_add(bytes, Ordering::Relaxed);
         if before + bytes <= OPEN_BYTES_MAX {
             return Ok(before == 0);
         }
-        pending.fetch_sub(bytes, Ordering::Relaxed);
-        Err(if bytes > OPEN_BYTES_MAX { Refusal::TooLarge { bytes } } else { Refusal::SegmentFull })
+        self.give_back(open, bytes);
+        Err(Refusal::SegmentFull { position: open.dot().position })
+    }
+
+    /// Gives room back that was taken. Others may have counted on the one who took it to tell the writer of the log: whoever is
+    /// refused tells it.
+    fn give_back(&self, open: OpenDot<'_>, bytes: u64) {
+        self.pending[buffer_of(open.dot().position)].fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Returns whether nothing waited before, and what `read` finds when the change is made.

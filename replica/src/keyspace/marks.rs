@@ -18,7 +18,7 @@ pub struct Mark {
     pub name: Arc<[u8]>,
     /// What is noted.
     pub value: MarkValue,
-    /// When it was made. The newest of a name wins.
+    /// When it was made, which tells when it may be dropped. The last that was made of a name counts.
     pub time: Timestamp,
 }
 
@@ -38,11 +38,26 @@ pub(super) struct Marks(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     live: BTreeMap<Arc<[u8]>, Mark>,
+    /// What `live` takes in a manifest, estimated from above.
+    bytes: usize,
     /// Those that no segment has taken yet, by the parity of the position under which they were made.
     waiting: [BTreeMap<Arc<[u8]>, Mark>; 2],
 }
 
+/// What all marks of a replica may take in a manifest, which holds every one of them.
+pub(super) const MARKS_BYTES_MAX: usize = 32 << 20;
+
+/// What a mark takes beside its name.
+const MARK_BYTES: usize = 64;
+
 impl Marks {
+    /// True when there is room for those of `marks` whose names are new.
+    pub(super) fn have_room(&self, marks: &[Mark]) -> bool {
+        let held = self.held();
+        let new = marks.iter().filter(|mark| !held.live.contains_key(&mark.name));
+        held.bytes + new.map(|mark| MARK_BYTES + mark.name.len()).sum::<usize>() <= MARKS_BYTES_MAX
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,19 +66,18 @@ impl Marks {
         self.held().live.get(name).cloned()
     }
 
-    /// Takes over marks from the log or a snapshot.
+    /// Takes over marks from a snapshot, or from the log in its order: the last that was made of a name counts, whatever the
+    /// clock was then.
     pub(super) fn learn(&self, marks: &[Mark]) {
         let mut held = self.held();
-        for mark in marks {
-            keep_newest(&mut held.live, mark);
-        }
+        marks.iter().for_each(|mark| held.keep(mark));
     }
 
     /// Makes a mark under the open position. A shard must be locked, so that no cut passes meanwhile.
     pub(super) fn make(&self, mark: &Mark, open: Position) {
         let mut held = self.held();
-        keep_newest(&mut held.live, mark);
-        keep_newest(&mut held.waiting[buffer_of(open)], mark);
+        held.keep(mark);
+        held.waiting[buffer_of(open)].insert(mark.name.clone(), mark.clone());
     }
 
     /// Those that were made under a position that has been closed, in ascending order of their names.
@@ -78,16 +92,16 @@ impl Marks {
 
     /// Drops those that were made before `time`.
     pub(super) fn forget_before(&self, time: Timestamp) {
-        self.held().live.retain(|_, mark| mark.time >= time);
+        let mut held = self.held();
+        held.live.retain(|_, mark| mark.time >= time);
+        held.bytes = held.live.keys().map(|name| MARK_BYTES + name.len()).sum();
     }
 }
 
-fn keep_newest(marks: &mut BTreeMap<Arc<[u8]>, Mark>, mark: &Mark) {
-    match marks.get_mut(&mark.name) {
-        Some(held) if held.time > mark.time => {}
-        Some(held) => *held = mark.clone(),
-        None => {
-            marks.insert(mark.name.clone(), mark.clone());
+impl Held {
+    fn keep(&mut self, mark: &Mark) {
+        if self.live.insert(mark.name.clone(), mark.clone()).is_none() {
+            self.bytes += MARK_BYTES + mark.name.len();
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 /// What is wrong now, by where it is.
 #[derive(Debug)]
 pub(crate) struct Alarms {
-    /// Whose alarms.
+    /// Whose alarms, for the log.
     replica: ReplicaName,
     standing: Mutex<BTreeMap<String, Ended>>,
     /// Objects whose time was too far in the future.
@@ -26,14 +26,17 @@ pub(crate) struct Alarms {
 }
 
 impl Alarms {
-    pub(crate) fn of(replica: &ReplicaName) -> Self {
-        Self { replica: replica.clone(), standing: Mutex::default(), ahead: AtomicU64::new(0) }
+    pub(crate) fn new(replica: ReplicaName) -> Self {
+        Self { replica, standing: Mutex::default(), ahead: AtomicU64::new(0) }
+    }
+
+    pub(crate) const fn replica(&self) -> &ReplicaName {
+        &self.replica
     }
 
     /// Something is wrong at this place: a log, a region, the own snapshots.
     pub(crate) fn raise(&self, place: &str, error: &Error) {
-        let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-        let ended = (error.kind(), format!("{error}{source}"));
+        let ended = (error.kind(), error.told());
         let before =
             self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
         if before.as_ref() != Some(&ended) {
@@ -57,6 +60,15 @@ impl Alarms {
     pub(crate) fn all(&self) -> Vec<(String, Ended)> {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()
+    }
+
+    pub(crate) fn is_raised(&self, place: &str) -> bool {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).contains_key(place)
+    }
+
+    /// What an alarm of this kind says, if there is one.
+    pub(crate) fn of(&self, kind: ErrorKind) -> Option<String> {
+        self.all().into_iter().find(|(_, (raised, _))| *raised == kind).map(|(_, (_, says))| says)
     }
 
     pub(crate) fn count_ahead(&self) {

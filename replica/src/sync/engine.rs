@@ -59,7 +59,7 @@ pub(crate) struct Engine {
     pub(crate) outbox: Outbox,
     /// The own snapshots that a recovery could begin with.
     pub(crate) kept: Mutex<Kept>,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Arc<Alarms>,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
     /// Set when the replica is to be closed: one more snapshot, and then no more.
@@ -94,7 +94,7 @@ pub(crate) struct Opened {
     pub(crate) clock: HybridClock,
     pub(crate) durable: Position,
     pub(crate) kept: Kept,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Arc<Alarms>,
 }
 
 impl Engine {
@@ -196,21 +196,26 @@ impl Engine {
         }
         let waiting = self.pending_bytes();
         if waiting > self.settings.pending_bytes {
+            let why = self.alarms.of(ErrorKind::Store).map_or_else(String::new, |says| format!(" alarm={says:?}"));
+            let limit = self.settings.pending_bytes;
             let message = format!(
-                "too much waits for the bucket; try again when it has caught up: pending_bytes={waiting} limit={}",
-                self.settings.pending_bytes
+                "too much waits for the bucket; try again when it has caught up: pending_bytes={waiting} limit={limit}{why}"
             );
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
         let (Changed { position, was_idle }, result) = loop {
-            match change(&self.keyspace) {
+            let changed = change(&self.keyspace);
+            if changed.is_err() {
+                self.changed.raise();
+            }
+            match changed {
                 Ok(changed) => break changed,
                 // The segment is cut here and now, so that no writer outruns whoever polls `run`.
-                Err(Refusal::SegmentFull) => self.cut_when_full()?,
+                Err(Refusal::SegmentFull { position }) => self.cut_full(position)?,
                 Err(refusal @ Refusal::KindMismatch { .. }) => {
                     return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
                 }
-                Err(refusal @ Refusal::MemoryFull { .. }) => {
+                Err(refusal @ (Refusal::MemoryFull { .. } | Refusal::MarksFull)) => {
                     return Err(Error::new(ErrorKind::Backpressure, refusal.to_string()));
                 }
                 Err(refusal @ (Refusal::Overflow(_) | Refusal::TooLarge { .. })) => {
@@ -221,7 +226,7 @@ impl Engine {
         if was_idle {
             self.changed.raise();
         }
-        if waiting >= self.settings.segment_bytes {
+        if self.keyspace.pending_bytes() >= self.settings.segment_bytes {
             self.flush.raise();
         }
         Ok((position, result))

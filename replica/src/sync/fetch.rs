@@ -79,7 +79,7 @@ impl Engine {
         self.observe(snapshot.manifest.hlc);
         let mut state = self.state();
         if let Err(error) = self.check_own(&state, &snapshot.manifest.frontier(), &shelf.name) {
-            self.end(error.kind(), error.to_string());
+            self.end(error.kind(), error.told());
             return Err(error);
         }
         state.merge_snapshot(&self.keyspace, &snapshot)?;

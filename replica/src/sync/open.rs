@@ -14,7 +14,7 @@ use super::{
     fetch::read_by_peers,
     lineage, probe,
     recover::Recovery,
-    run::logs_in,
+    run::{BOOTSTRAP, logs_in},
     snapshot::Kept,
     state::{State, own_history_lost},
     store::{Patience, Store, World},
@@ -43,9 +43,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn regions(&self) -> Vec<Region> {
+    fn regions(&self, alarms: &Arc<Alarms>) -> Vec<Region> {
         let region = |name: &str, bucket: &Arc<dyn Bucket>| {
-            let store = Store::new(bucket.clone(), self.world.clone());
+            let store = Store::new(bucket.clone(), name, self.world.clone(), alarms.clone());
             Region { name: name.to_owned(), store }
         };
         let own = region(&self.name, &self.bucket);
@@ -65,9 +65,10 @@ impl Plan {
 /// Opens a replica: takes its log over, and recovers what is in its own bucket.
 pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let patience = Patience::For(plan.settings.catch_up);
-    let regions = plan.regions();
+    let alarms = Arc::new(Alarms::new(plan.name.clone()));
+    let regions = plan.regions(&alarms);
     let own = plan.own(&regions);
-    let (mut clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::of(&plan.name));
+    let (mut clock, nonce) = (plan.clock(), plan.world.nonce());
 
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
     let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
@@ -139,10 +140,11 @@ async fn read_elsewhere(
 /// log of the name that it was given is one of those that it reads.
 pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
     plan.name = ReplicaName::observer(plan.world.random());
-    let regions = plan.regions();
+    let alarms = Arc::new(Alarms::new(plan.name.clone()));
+    let regions = plan.regions(&alarms);
     let own = plan.own(&regions);
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), 0), plan.world.random(), plan.settings.shards);
-    let (clock, nonce, alarms) = (plan.clock(), plan.world.nonce(), Alarms::of(&plan.name));
+    let (clock, nonce) = (plan.clock(), plan.world.nonce());
     let Plan { hints, world, settings, .. } = plan;
     let opened = Opened {
         settings,
@@ -170,13 +172,17 @@ impl Engine {
     async fn try_to_catch_up(self: &Arc<Self>, is_new: bool) {
         let catching_up = async {
             if is_new && let Err(error) = self.bootstrap().await {
-                self.alarms.raise("bootstrap", &error);
+                self.alarms.raise(BOOTSTRAP, &error);
             }
             self.catch_up().await;
         };
         let published = self.state().published.clone();
         let enough = async { if is_new { core::future::pending().await } else { self.wait_for(&published).await } };
         let (catching_up, enough) = (pin!(catching_up), pin!(enough));
-        select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
+        let tried = select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
+        if is_new && matches!(tried, Either::Right(_)) {
+            let says = "a new replica has not read all that its peers hold; it goes on, and reads give what has come";
+            self.alarms.raise(BOOTSTRAP, &Error::new(ErrorKind::Store, says));
+        }
     }
 }

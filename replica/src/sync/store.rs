@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::alarm::Alarms;
 use crate::{
     error::{Error, ErrorKind},
     log::DecodeError,
@@ -52,8 +53,10 @@ pub(crate) struct Requests {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     bucket: Arc<dyn Bucket>,
+    region: Arc<str>,
     world: World,
     requests: Arc<Requests>,
+    alarms: Arc<Alarms>,
 }
 
 /// How long a request is repeated.
@@ -70,8 +73,8 @@ const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
-    pub(crate) fn new(bucket: Arc<dyn Bucket>, world: World) -> Self {
-        Self { bucket, world, requests: Arc::default() }
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, region: &str, world: World, alarms: Arc<Alarms>) -> Self {
+        Self { bucket, region: region.into(), world, requests: Arc::default(), alarms }
     }
 
     pub(crate) fn requests(&self) -> &Requests {
@@ -80,7 +83,7 @@ impl Store {
 
     /// Creates the object. [`Created::Exists`] may mean an earlier attempt of this very call: read it back.
     pub(crate) async fn create(&self, key: &str, body: &Bytes, patience: Patience) -> Result<Created, Error> {
-        self.repeat(patience, || {
+        self.repeat("create", key, patience, || {
             count(&self.requests.creates, 1);
             count(&self.requests.bytes_out, body.len() as u64);
             self.bucket.create(key, body.clone())
@@ -90,7 +93,7 @@ impl Store {
 
     pub(crate) async fn get(&self, key: &str, patience: Patience) -> Result<Option<Bytes>, Error> {
         let body = self
-            .repeat(patience, || {
+            .repeat("get", key, patience, || {
                 count(&self.requests.gets, 1);
                 self.bucket.get(key)
             })
@@ -132,7 +135,7 @@ impl Store {
             let last = keys.last().cloned();
             let after = last.as_deref().or(after);
             let Page { objects, more } = self
-                .repeat(patience, || {
+                .repeat("list", prefix, patience, || {
                     count(&self.requests.lists, 1);
                     self.bucket.list(prefix, after, 1_000)
                 })
@@ -145,7 +148,7 @@ impl Store {
     }
 
     pub(crate) async fn folders(&self, prefix: &str, patience: Patience) -> Result<Vec<String>, Error> {
-        self.repeat(patience, || {
+        self.repeat("list", prefix, patience, || {
             count(&self.requests.lists, 1);
             self.bucket.folders(prefix)
         })
@@ -154,7 +157,7 @@ impl Store {
 
     /// Deletes the object. To delete what is not there is done too.
     pub(crate) async fn delete(&self, key: &str, patience: Patience) -> Result<(), Error> {
-        self.repeat(patience, || {
+        self.repeat("delete", key, patience, || {
             count(&self.requests.deletes, 1);
             self.bucket.delete(key)
         })
@@ -163,25 +166,46 @@ impl Store {
 
     /// The one retry policy. Every request of the engine may be repeated: creates are create-only and carry the same
     /// bytes, and everything else changes nothing or is a delete.
-    async fn repeat<T, F>(&self, patience: Patience, mut request: impl FnMut() -> F) -> Result<T, Error>
+    ///
+    /// One that is repeated for ever raises an alarm once it is refused, or has not been answered for [`WAIT_MAX`].
+    async fn repeat<T, F>(
+        &self,
+        what: &'static str,
+        key: &str,
+        patience: Patience,
+        mut request: impl FnMut() -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, BucketError>>,
     {
         let began = self.world.clock.elapsed();
         let mut wait = WAIT_MIN;
+        let mut trouble = None;
         loop {
             let error = match request().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    drop(trouble);
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let waited = self.world.clock.elapsed().saturating_sub(began);
             let refused = error.outcome == Outcome::Refused;
-            match patience {
-                Patience::For(_) if refused => return Err(refusal(error)),
-                Patience::For(limit) if waited + wait > limit => return Err(refusal(error)),
-                _ => {}
+            let slow = refused || error.outcome == Outcome::Throttled;
+            let gives_up = match patience {
+                Patience::For(limit) => refused || waited + wait > limit,
+                Patience::Endless => false,
+            };
+            if gives_up {
+                return Err(self.failure(what, key, error));
             }
-            if refused || error.outcome == Outcome::Throttled {
+            if refused || waited >= WAIT_MAX {
+                let trouble = trouble.get_or_insert_with(|| Trouble { store: self, place: format!("{what} {key}") });
+                self.alarms.raise(&trouble.place, &self.failure(what, key, error));
+            } else {
+                tracing::debug!(replica = %self.alarms.replica(), region = &*self.region, what, key, "a request is repeated: {error}");
+            }
+            if slow {
                 wait = wait.max(WAIT_MAX / 8);
             }
             count(&self.requests.repeated, 1);
@@ -191,10 +215,28 @@ impl Store {
             wait = (wait * 2).min(WAIT_MAX);
         }
     }
+
+    fn failure(&self, what: &str, key: &str, error: BucketError) -> Error {
+        let says = match error.outcome {
+            Outcome::Refused => "the bucket refuses; mend what it says",
+            Outcome::Throttled => "the bucket is asked too often; it will be asked again",
+            _ => "the bucket is out of reach, or fails; it will be asked again",
+        };
+        Error::new(ErrorKind::Store, format!("{says}: region={} request={what} key={key}", self.region))
+            .caused_by(error)
+    }
 }
 
-fn refusal(error: BucketError) -> Error {
-    Error::new(ErrorKind::Store, "the bucket did not answer as it must").caused_by(error)
+/// A request that is repeated and repeated: its alarm ends with it.
+struct Trouble<'a> {
+    store: &'a Store,
+    place: String,
+}
+
+impl Drop for Trouble<'_> {
+    fn drop(&mut self) {
+        self.store.alarms.clear(&self.place);
+    }
 }
 
 fn count(counter: &AtomicU64, by: u64) {
