@@ -24,7 +24,7 @@ struct Workers {
 
 impl Workers {
     /// Each calls `work` again and again, with its own number and that of the round.
-    #[expect(clippy::disallowed_methods, reason = "a race needs threads")]
+    #[expect(clippy::disallowed_methods, reason = "they go on until they are told, while the test cuts")]
     fn start(count: usize, work: impl Fn(usize, usize) + Clone + Send + 'static) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let thread = |number| {

@@ -11,55 +11,121 @@ use std::{
 };
 
 /// A file may use what lies in its own layer or below. The layers stand in `docs/architecture.md` and in the second
-/// line of each file.
+/// line of each file. A folder is one module, in one layer.
 #[test]
 fn a_file_uses_its_own_layer_or_a_lower_one() {
-    let table = layer_table(&read("docs/architecture.md"));
-    let modules = modules(&read("crdt-core/src/lib.rs"));
+    let document = read("docs/architecture.md");
     let mut faults = Vec::new();
-    let mut met = BTreeSet::new();
-    for path in files().iter().filter(|path| path.starts_with("crdt-core/src/") && *path != "crdt-core/src/lib.rs") {
-        let source = read(path);
-        let module = stem(path);
-        met.insert(module.to_owned());
-        let Some(layer) = header_layer(&source) else {
-            faults.push(format!("{path}: the second line must say `//! Layer n.`"));
-            continue;
-        };
-        if table.get(module) != Some(&layer) {
-            faults.push(format!("{path}: says layer {layer}, docs/architecture.md lists it elsewhere or not at all"));
-        }
-        for used in used_modules(&source, &modules) {
-            match used {
-                Ok(used) if table.get(&used).is_some_and(|below| *below <= layer) => {}
-                Ok(used) => faults.push(format!(
-                    "{path}: layer {layer} uses `{used}`, which is in layer {}; only the same layer or a lower one",
-                    table.get(&used).map_or("none".to_owned(), u32::to_string)
-                )),
-                Err(path_in_code) => faults.push(format!("{path}: cannot tell where `{path_in_code}` comes from")),
+    for name in ["crdt-core", "replica", "sim"] {
+        let (folder, lib) = (format!("{name}/src/"), format!("{name}/src/lib.rs"));
+        let table = layer_table(&document, &format!("### Layers of {name}\n"));
+        let modules = modules(&read(&lib));
+        let mut met = BTreeSet::new();
+        for path in files().iter().filter(|path| path.starts_with(&folder) && **path != lib && path.ends_with(".rs")) {
+            let source = read(path);
+            let place = module_path(&path[folder.len()..]);
+            met.insert(place[0].to_owned());
+            let Some(layer) = header_layer(&source) else {
+                faults.push(format!("{path}: the second line must say `//! Layer n.`"));
+                continue;
+            };
+            if table.get(place[0]) != Some(&layer) {
+                faults
+                    .push(format!("{path}: says layer {layer}, docs/architecture.md lists it elsewhere or not at all"));
+            }
+            for used in used_modules(&source, &place, &modules) {
+                match used {
+                    Ok(used) if table.get(&used).is_some_and(|below| *below <= layer) => {}
+                    Ok(used) => faults.push(format!(
+                        "{path}: layer {layer} uses `{used}`, which is in layer {}; only the same layer or a lower one",
+                        table.get(&used).map_or("none".to_owned(), u32::to_string)
+                    )),
+                    Err(path_in_code) => faults.push(format!("{path}: cannot tell where `{path_in_code}` comes from")),
+                }
             }
         }
+        faults.extend(table.keys().filter(|listed| !met.contains(*listed)).map(|listed| {
+            format!("docs/architecture.md: the layer table lists `{listed}`, and there is no such module in {folder}")
+        }));
     }
-    faults.extend(table.keys().filter(|listed| !met.contains(*listed)).map(|listed| {
-        format!("docs/architecture.md: the layer table lists `{listed}`, and there is no such file in crdt-core/src")
-    }));
     demand_none(&faults);
 }
 
 /// The checks above are only worth what the reader of imports is worth.
 #[test]
 fn imports_are_read_however_they_are_written() {
-    let modules = modules("mod a;\nmod b;\nmod c;\npub use a::{A, Aa};\npub use b::B;\n");
-    let used = |source: &str| used_modules(source, &modules).into_iter().collect::<Result<BTreeSet<_>, _>>();
+    let modules = modules("mod a;\npub mod b;\nmod c;\npub use a::{A, Aa};\npub use b::B;\npub use other::Far;\n");
+    let used_in = |place: &[&str], source: &str| {
+        used_modules(source, place, &modules).into_iter().collect::<Result<BTreeSet<_>, _>>()
+    };
+    let used = |source: &str| used_in(&["c"], source);
     let of = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     assert_eq!(used("use crate::A;"), of(&["a"]));
     assert_eq!(used("use crate::{\n    Aa,\n    b::{x, y::{self, Z}},\n};"), of(&["a", "b"]));
     assert_eq!(used("use crate::{b::x, c as d};"), of(&["b", "c"]));
-    assert_eq!(used("fn f(x: crate::B) -> crate::c::C {}"), of(&["b", "c"]));
+    assert_eq!(used("fn f(x: crate::B) -> crate::c::C<crate::A> {}"), of(&["a", "b", "c"]));
     assert_eq!(used("/// [`B`](crate::B)\n// crate::B\nfn f() {}"), of(&[]));
     assert_eq!(used("#[cfg(test)]\nmod tests {\n    use crate::B;\n}"), of(&[]));
     assert_eq!(used("use crate::Unheard;"), Err("crate::Unheard".to_owned()));
-    assert_eq!(used("use super::A;"), Err("super::A".to_owned()));
+    assert_eq!(used("use crate::Far;"), of(&[]), "what another crate has is in no layer");
+    assert_eq!(used("use super::A;"), of(&["a"]));
+    assert_eq!(used("use super::*;"), Err("super::*".to_owned()));
+    assert_eq!(used_in(&["b", "x"], "use super::{y::Z, super::A};"), of(&["a", "b"]));
+    assert_eq!(used_in(&["b", "x", "y"], "use super::super::A;\nuse super::*;"), of(&["b"]));
+    assert_eq!(used_in(&["b", "x"], "use super::super::super::A;"), Err("super::super::super::A".to_owned()));
+}
+
+/// Arrows between crates only point down, as the table in `docs/architecture.md` has them. Packages that look on from outside
+/// may use any of them; nothing may use those.
+#[test]
+fn crates_depend_on_those_below_alone() {
+    let document = read("docs/architecture.md");
+    let table: BTreeMap<String, BTreeSet<String>> = rows(&document, "### Crates\n")
+        .map(|row| (quoted(row[0])[0].clone(), quoted(row[2]).into_iter().collect()))
+        .collect();
+    let workspace = read("Cargo.toml");
+    let members: Vec<String> = workspace
+        .lines()
+        .find_map(|line| line.strip_prefix("members = "))
+        .map(|list| list.split('"').skip(1).step_by(2).map(str::to_owned).collect())
+        .expect("the workspace has members");
+    let mut faults: Vec<String> = table
+        .keys()
+        .filter(|name| !members.contains(name))
+        .map(|name| format!("docs/architecture.md: there is no crate `{name}`"))
+        .collect();
+    for name in members.iter().filter(|name| !["benches", "tests"].contains(&name.as_str())) {
+        let Some(below) = table.get(name) else {
+            faults.push(format!("docs/architecture.md: the table of crates lacks `{name}`"));
+            continue;
+        };
+        let used = dependencies(&read(&format!("{name}/Cargo.toml")));
+        let above = used.iter().filter(|used| members.contains(used) && !below.contains(*used));
+        faults
+            .extend(above.map(|used| format!("{name}/Cargo.toml: depends on `{used}`, against docs/architecture.md")));
+        let networks =
+            ["async-std", "aws-", "hyper", "mio", "object_store", "reqwest", "rustls", "smol", "socket2", "tokio"];
+        let is_network = |used: &&String| name == "sim" && networks.iter().any(|network| used.starts_with(network));
+        faults.extend(used.iter().filter(is_network).map(|used| format!("sim/Cargo.toml: `{used}` knows a network")));
+    }
+    // What carries bytes knows the engine's ports and nothing else of it.
+    for path in
+        files().iter().filter(|path| path.starts_with("store-") && path.contains("/src/") && path.ends_with(".rs"))
+    {
+        let code = code_of(&read(path));
+        let beyond = code.split("replica::").skip(1).filter(|rest| !rest.starts_with("ports::"));
+        faults.extend(beyond.map(|rest| {
+            format!(
+                "{path}: uses `replica::{}`; a store knows `replica::ports` alone",
+                rest.lines().next().unwrap_or_default()
+            )
+        }));
+    }
+    assert!(
+        workspace.lines().any(|line| line.starts_with("replica = ") && line.contains("default-features = false")),
+        "the engine is linked without its runtime unless a crate asks for it"
+    );
+    demand_none(&faults);
 }
 
 /// Long files hide more than one idea.
@@ -172,6 +238,26 @@ fn the_examples_of_the_readme_are_tested() {
     }
 }
 
+/// A promise that names a test names one that is there.
+#[test]
+fn the_tests_of_the_guarantees_exist() {
+    let document = read("docs/guarantees.md");
+    let code: String = files().iter().filter(|path| has_extension(path, &["rs"])).map(|path| read(path)).collect();
+    let cited = ["## What is promised\n", "## Bugs of others\n"]
+        .map(|heading| rows(&document, heading).flat_map(|row| quoted(row[row.len() - 1])).collect::<Vec<_>>());
+    assert!(cited.iter().all(|cited| cited.len() > 10), "the citations were not found");
+    let is_there =
+        |name: &String| root().join(format!("tests/{name}.rs")).exists() || code.contains(&format!("fn {name}("));
+    demand_none(
+        &cited
+            .iter()
+            .flatten()
+            .filter(|name| !is_there(name))
+            .map(|name| format!("docs/guarantees.md: there is no test `{name}`"))
+            .collect::<Vec<_>>(),
+    );
+}
+
 /// A decision that is not in the list is not found.
 #[test]
 fn every_decision_is_in_the_list() {
@@ -251,10 +337,6 @@ fn has_extension(path: &str, extensions: &[&str]) -> bool {
     extensions.contains(&last)
 }
 
-fn stem(path: &str) -> &str {
-    Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
-}
-
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
@@ -274,19 +356,29 @@ fn section<'a>(toml: &'a str, name: &str) -> &'a str {
 
 // --- Layers.
 
-/// Module to layer, from the table whose first column is `layer` and which has a column `files`.
-fn layer_table(document: &str) -> BTreeMap<String, u32> {
-    let mut lines = document.lines().skip_while(|line| !line.starts_with("| layer "));
-    let heads = cells(lines.next().unwrap_or_default());
-    let column = heads.iter().position(|head| *head == "files").expect("the layer table has a column `files`");
+/// Module to layer, from the table under a heading, whose third column names the modules.
+fn layer_table(document: &str, heading: &str) -> BTreeMap<String, u32> {
     let mut table = BTreeMap::new();
-    for row in lines.skip(1).take_while(|line| line.starts_with('|')).map(cells) {
+    for row in rows(document, heading) {
         let layer = row[0].parse().expect("a row of the layer table begins with a number");
-        for module in row[column].split('`').skip(1).step_by(2) {
-            assert_eq!(table.insert(module.to_owned(), layer), None, "{module} is in two layers");
+        for module in quoted(row[2]) {
+            assert_eq!(table.insert(module.clone(), layer), None, "{module} is in two layers");
         }
     }
+    assert!(!table.is_empty(), "docs/architecture.md has no table under `{}`", heading.trim());
     table
+}
+
+/// The rows of the first table under a heading.
+fn rows<'a>(document: &'a str, heading: &str) -> impl Iterator<Item = Vec<&'a str>> {
+    let (_, below) = document.split_once(heading).unwrap_or_default();
+    let below = below.split("\n#").next().unwrap_or_default();
+    below.lines().skip_while(|line| !line.starts_with('|')).skip(2).take_while(|line| line.starts_with('|')).map(cells)
+}
+
+/// What stands in back quotes.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 fn cells(row: &str) -> Vec<&str> {
@@ -298,51 +390,106 @@ fn header_layer(source: &str) -> Option<u32> {
     line.split_once('.')?.0.parse().ok()
 }
 
-/// Name at the crate root to module: the modules themselves, and what `lib.rs` re-exports from them.
-fn modules(lib: &str) -> BTreeMap<String, String> {
-    let mut modules = BTreeMap::new();
+/// Where a file is in its crate: `a` and `b` for `a/b.rs`, `a` for `a.rs` and for `a/mod.rs`.
+fn module_path(file: &str) -> Vec<&str> {
+    let file = file.strip_suffix(".rs").unwrap_or(file);
+    file.strip_suffix("/mod").unwrap_or(file).split('/').collect()
+}
+
+/// Name at the crate root to module: the modules themselves, and what `lib.rs` re-exports from them. What it re-exports from
+/// other crates has none.
+fn modules(lib: &str) -> BTreeMap<String, Option<String>> {
     let code = code_of(lib);
-    for module in code.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')) {
-        modules.insert(module.to_owned(), module.to_owned());
-    }
-    for tree in code.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
-        let (module, items) = tree.split_once("::").expect("lib.rs re-exports from modules");
-        for item in heads(items) {
-            modules.insert(item.to_owned(), module.to_owned());
+    let declared =
+        |line: &str| Some(line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')?.to_owned());
+    let declared: BTreeSet<String> = code.lines().filter_map(declared).collect();
+    let mut modules: BTreeMap<_, _> = declared.iter().map(|name| (name.clone(), Some(name.clone()))).collect();
+    for tree in code.split("pub use ").skip(1) {
+        for path in use_tree(tree).0.iter().filter(|path| path.len() > 1) {
+            modules.insert(path[path.len() - 1].to_owned(), declared.get(path[0]).cloned());
         }
     }
     modules
 }
 
-/// The module of each `crate::…` path in the code, or the path if it is of none.
-fn used_modules(source: &str, modules: &BTreeMap<String, String>) -> Vec<Result<String, String>> {
+/// The module of each `crate::…` and `super::…` path in the code of the file at `place`, or the path if it is of none.
+fn used_modules(
+    source: &str,
+    place: &[&str],
+    modules: &BTreeMap<String, Option<String>>,
+) -> Vec<Result<String, String>> {
     let code = code_of(source);
     let mut used = Vec::new();
-    for tree in code.split("crate::").skip(1) {
-        let found =
-            heads(tree).into_iter().map(|head| modules.get(head).cloned().ok_or_else(|| format!("crate::{head}")));
-        used.extend(found);
+    let (mut rest, mut before) = (code.as_str(), None);
+    while !rest.is_empty() {
+        let begins = ["crate::", "super::"].iter().any(|root| rest.starts_with(root));
+        let goes_on = before.is_some_and(|sign: char| sign.is_alphanumeric() || "_:$".contains(sign));
+        let length = if begins && !goes_on {
+            let (paths, length) = use_tree(rest);
+            for path in paths {
+                let up = path.iter().take_while(|name| **name == "super").count();
+                let from_root = match up {
+                    0 => Some(path[1..].to_vec()),
+                    _ => place.len().checked_sub(up).map(|kept| [&place[..kept], &path[up..]].concat()),
+                };
+                let found = from_root.and_then(|names| modules.get(*names.first()?));
+                match found {
+                    Some(Some(module)) => used.push(Ok(module.clone())),
+                    Some(None) => {}
+                    None => used.push(Err(path.join("::"))),
+                }
+            }
+            length
+        } else {
+            rest.chars().next().map_or(0, char::len_utf8)
+        };
+        before = rest[..length].chars().next_back();
+        rest = &rest[length..];
     }
-    used.extend(code.split("super::").skip(1).flat_map(heads).map(|head| Err(format!("super::{head}"))));
     used
 }
 
-/// The first names of a use tree: `a` of `a::b`, `a` and `b` of `{a::{x, y}, b}`.
-fn heads(tree: &str) -> Vec<&str> {
-    let name = |text: &'_ str| text.find(|sign: char| !(sign.is_alphanumeric() || sign == '_')).unwrap_or(text.len());
-    let Some(list) = tree.strip_prefix('{') else { return vec![&tree[..name(tree)]] };
-    let (mut depth, mut expects, mut found) = (0, true, Vec::new());
-    for (index, sign) in list.char_indices() {
-        match sign {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => expects = true,
-            _ if expects && !sign.is_whitespace() => {
-                found.push(&list[index..index + name(&list[index..])]);
-                expects = false;
+/// The paths of the use tree that the text begins with, and its length: `a::b` and `a::c::d` of `a::{b, c::d as e};`.
+fn use_tree(text: &str) -> (Vec<Vec<&str>>, usize) {
+    let name = text.find(|sign: char| !(sign.is_alphanumeric() || "_*".contains(sign))).unwrap_or(text.len());
+    let head = &text[..name];
+    let Some(rest) = text[name..].strip_prefix("::") else { return (vec![vec![head]], name) };
+    let mut length = name + 2;
+    let mut below = Vec::new();
+    if !rest.starts_with('{') {
+        let (paths, more) = use_tree(rest);
+        (below, length) = (paths, length + more);
+    } else {
+        length += 1;
+        while let Some(sign) = text[length..].chars().next() {
+            if sign == '}' {
+                length += 1;
+                break;
+            } else if sign.is_whitespace() || sign == ',' {
+                length += sign.len_utf8();
+            } else if text[length..].starts_with("as ") {
+                length += text[length..].find([',', '}']).unwrap_or(text.len() - length);
+            } else {
+                let (paths, more) = use_tree(&text[length..]);
+                below.extend(paths);
+                length += more.max(1);
             }
-            _ => {}
+        }
+    }
+    (below.into_iter().map(|path| [&[head][..], &path[..]].concat()).collect(), length)
+}
+
+/// What a crate is linked with: the names in its sections of dependencies, but for those of tests and build scripts.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut is_linked = false;
+    for line in manifest.lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            is_linked =
+                section == "dependencies]" || (section.starts_with("target.") && section.ends_with(".dependencies]"));
+        } else if let Some((name, _)) = line.split_once(['.', ' ', '=']).filter(|_| is_linked && !line.starts_with('#'))
+        {
+            found.insert(name.to_owned());
         }
     }
     found

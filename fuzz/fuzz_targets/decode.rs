@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run decode ../tests/golden`: any bytes, as every sort of object.
+//! Any bytes, as every sort of object. How to run it: CONTRIBUTING.md.
 #![no_main]
 
 #[path = "../check.rs"]

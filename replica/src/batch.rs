@@ -267,7 +267,8 @@ impl Replica {
     ///
     /// # Cost
     ///
-    /// For each replica two LISTs and a GET, and a GET for each segment since its newest snapshot.
+    /// One LIST for each bucket. For each replica two LISTs and a GET, a GET for each segment since its newest snapshot, and
+    /// one that finds nothing.
     pub async fn marked_by(&self, name: impl AsRef<[u8]>) -> Result<Vec<ReplicaName>, Error> {
         self.engine().marked_by(name.as_ref()).await
     }

@@ -4,8 +4,6 @@
 use core::fmt;
 use std::error::Error as StdError;
 
-use crate::log::{DecodeError, EncodeError};
-
 /// An error of the engine: a kind that says what to do next, a message with the values that matter, and the cause.
 #[derive(Debug)]
 pub struct Error {
@@ -75,25 +73,6 @@ impl Error {
     /// The same error with its cause.
     pub(crate) fn caused_by(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
-    }
-
-    /// An object in a bucket is not what it must be.
-    pub(crate) fn decoding(key: &str, error: DecodeError) -> Self {
-        let (kind, what) = match error {
-            DecodeError::Unsupported { .. } => (ErrorKind::Unsupported, "an object is of a newer format; upgrade"),
-            DecodeError::Key { .. } => (
-                ErrorKind::Corrupt,
-                "an object does not verify with the key of this replica: give all replicas the same `Builder::key`, or the \
-                 object is damaged",
-            ),
-            DecodeError::Corrupt { .. } => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
-        };
-        Self::new(kind, format!("{what}: object={key}")).caused_by(error)
-    }
-
-    /// Something cannot be written as an object.
-    pub(crate) fn encoding(key: &str, error: EncodeError) -> Self {
-        Self::new(ErrorKind::Invalid, format!("an object cannot be encoded: key={key}")).caused_by(error)
     }
 
     /// The message and those of its causes, for where only text is kept.

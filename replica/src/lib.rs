@@ -47,8 +47,10 @@
 //!
 //! # Layers
 //!
-//! `ports`, `name`, `key`, `settings`, `error` below `keyspace` (objects and what changed in them) below `log` (bytes and
-//! keys) below `sync` (opening, flushing, pulling) below [`Replica`] and the [`handles`].
+//! From below: [`ports`] and `canonical` (JSON in one form), then [`name`], [`key`], `settings` and `error`, then
+//! [`keyspace`] (objects and what changed in them), with `content` and `json` (which bytes a value becomes), then [`log`]
+//! (bytes and keys), then `sync` (opening, flushing, pulling, snapshots), then what a user calls: [`Replica`] with `builder`,
+//! [`handles`], `batch`, `scan`, `views`, `status`, `token` and `written`, and what runs it, `drive`, `runtime` and `blocking`.
 
 mod batch;
 #[cfg(feature = "tokio")]

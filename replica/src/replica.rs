@@ -209,7 +209,10 @@ impl Replica {
     ///
     /// # Cost
     ///
-    /// One LIST for each bucket, and a GET for each segment that is new and one more for each log.
+    /// One LIST for each bucket. For each log a GET for each segment and seal that is new, a LIST for each such seal; then one
+    /// GET that finds nothing, and two LISTs to know that it is the end, one more for each 1,000 segments in the newest epoch;
+    /// up to two GETs more where the log was read up to a seal. Where what comes next has been collected, also a snapshot, as
+    /// [`Builder::observe`](crate::Builder::observe) says.
     pub async fn catch_up(&self) -> bool {
         self.0.engine.catch_up().await
     }

@@ -4,6 +4,9 @@
 //! them in memory, for tests and for a look around. With the feature `notify`, [`FolderHints`] tells when a file has
 //! appeared, so that regions on one machine react in milliseconds.
 //!
+//! The directory is written on files, and not by the local store of the `object_store` crate, which answers "already exists"
+//! before that is durable: `docs/decisions/0008-local-directory.md` has this and six more reasons.
+//!
 //! *Invariant:* this crate knows keys and bytes, and names no CRDT.
 
 #[cfg(feature = "notify")]

@@ -2,6 +2,9 @@
 //! Layer 2. *Invariant:* it knows no bytes and no keys of the bucket; a log takes changes from it and brings changes to
 //! it.
 //!
+//! It is public for benches, tests and tools, is no part of what is kept stable, and may change with any release; services
+//! use [`Replica`](crate::Replica).
+//!
 //! # Who may touch what
 //!
 //! Local operations come from any thread and lock one shard, a batch locks all of its shards in ascending order. The

@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use crate::error::{Error, ErrorKind};
+
 /// Why bytes were not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
@@ -101,3 +103,24 @@ impl fmt::Display for EncodeError {
 }
 
 impl core::error::Error for EncodeError {}
+
+impl Error {
+    /// An object in a bucket is not what it must be.
+    pub(crate) fn decoding(key: &str, error: DecodeError) -> Self {
+        let (kind, what) = match error {
+            DecodeError::Unsupported { .. } => (ErrorKind::Unsupported, "an object is of a newer format; upgrade"),
+            DecodeError::Key { .. } => (
+                ErrorKind::Corrupt,
+                "an object does not verify with the key of this replica: give all replicas the same `Builder::key`, or the \
+                 object is damaged",
+            ),
+            DecodeError::Corrupt { .. } => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
+        };
+        Self::new(kind, format!("{what}: object={key}")).caused_by(error)
+    }
+
+    /// Something cannot be written as an object.
+    pub(crate) fn encoding(key: &str, error: EncodeError) -> Self {
+        Self::new(ErrorKind::Invalid, format!("an object cannot be encoded: key={key}")).caused_by(error)
+    }
+}

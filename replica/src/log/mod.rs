@@ -2,6 +2,9 @@
 //! Layer 3. *Invariant:* bytes from outside become values only through `decode`, which checks all of them.
 //!
 //! `docs/format.md` has every object field by field. Nothing here does I/O.
+//!
+//! It is public for benches, tests and tools that read a bucket. The bytes are kept stable, as their format says; these
+//! functions and types are not, and may change with any release.
 
 mod bytes;
 mod column_reader;

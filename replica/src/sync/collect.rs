@@ -17,7 +17,8 @@ impl Engine {
     ///
     /// # Cost
     ///
-    /// Three LISTs, and a DELETE for each object.
+    /// Four LISTs, of which that of the log is one for each 1,000 segments; two GETs for each manifest that is there beside
+    /// the two kept ones, and a DELETE for each object that goes.
     pub(crate) async fn collect(&self) -> Result<(), Error> {
         let shelf = self.own_shelf();
         let Some(old) = self.outlived(&shelf).await? else { return Ok(()) };

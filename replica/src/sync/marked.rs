@@ -13,11 +13,8 @@ impl Engine {
         let mut found = Vec::new();
         for region in &self.regions {
             for log in logs_in(region, &self.own, patience).await? {
-                let is_live = || {
-                    let state = self.state();
-                    state.logs.get(&log.name.id()).is_none_or(|known| known.evicted.is_none())
-                };
-                if log.name != self.own.name && is_live() && has_marked(&log, name, patience).await? {
+                let is_evicted = || self.state().logs.get(&log.name.id()).is_some_and(|known| known.evicted.is_some());
+                if log.name != self.own.name && !is_evicted() && has_marked(&log, name, patience).await? {
                     found.push(log.name);
                 }
             }

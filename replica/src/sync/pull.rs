@@ -248,7 +248,10 @@ impl Puller {
         }
         // The epochs first: what is in one of them when they are listed is in it afterwards.
         let newest = self.log.epochs(patience).await?.pop();
-        let last = self.log.slots(next.epoch(), None, patience).await?.pop();
+        // From the last one that was applied on: an epoch may be long.
+        let before = at.filter(|at| at.epoch() == next.epoch()).and_then(|at| at.slot().checked_sub(1));
+        let before = before.map(|slot| Position::new(next.epoch(), slot));
+        let last = self.log.slots(next.epoch(), before, patience).await?.pop();
         self.looked_over = Some(now);
         if last.is_some_and(|last| last >= next) {
             // It may have come since it was asked for, and then it is there the next time.
