@@ -9,10 +9,8 @@ use quickcheck::QuickCheck;
 use replica::log::{
     Evicted, Keys, LogHeader, LogState, Manifest, PartRef, Seal, SealedEpoch, encode_manifest, encode_seal,
 };
-use tests::{
-    codec::{NAMES, history, name_of, number, roster},
-    random::Random,
-};
+use sim::Random;
+use tests::codec::{NAMES, history, name_of, number, roster};
 
 #[derive(Encode)]
 struct Place(u32, u64);
@@ -140,7 +138,7 @@ fn seals_are_in_the_legacy_format() {
         for draft in history(seed, 100).0 {
             let epoch = draft.header.position.epoch();
             let seal = Seal {
-                next_epoch: random.chance(70).then(|| epoch.saturating_add(1)).filter(|next| *next > epoch),
+                next_epoch: random.chance(700_000).then(|| epoch.saturating_add(1)).filter(|next| *next > epoch),
                 lineage: if epoch > 5 { lineage(random, epoch.into()) } else { Vec::new() },
                 header: draft.header,
             };
@@ -176,13 +174,13 @@ fn manifests_are_in_the_legacy_format() {
                 .iter()
                 .map(|id| LogState {
                     replica: roster().get(*id).unwrap().clone(),
-                    applied: random.chance(50).then(|| Position::from(number(random))),
-                    hash: random.chance(50).then(|| blake3::hash(&random.next().to_le_bytes())),
+                    applied: random.chance(500_000).then(|| Position::from(number(random))),
+                    hash: random.chance(500_000).then(|| blake3::hash(&random.next().to_le_bytes())),
                     lineage: lineage(random, 1 << 32),
                     ack: frontier(random),
-                    last_change: random.chance(50).then(|| Position::from(number(random))),
+                    last_change: random.chance(500_000).then(|| Position::from(number(random))),
                     evicted: random
-                        .chance(50)
+                        .chance(500_000)
                         .then(|| Evicted { last: Position::from(number(random)), declared: frontier(random) }),
                 })
                 .collect(),

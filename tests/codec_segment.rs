@@ -12,10 +12,8 @@ use replica::{
     key::{ObjectKey, SEGMENT_BYTES_MAX},
     log::{DecodeError, EncodeError, Keys, LogHeader, LogObject, MacKey, Segment, decode, encode_segment},
 };
-use tests::{
-    codec::{Author, Draft, history, name_of, object, roster, said_by_changes, said_by_row},
-    random::Random,
-};
+use sim::Random;
+use tests::codec::{Author, Draft, history, name_of, object, roster, said_by_changes, said_by_row};
 
 fn segment(object: &Bytes, key: &str) -> Segment {
     match decode(object, key, None) {
@@ -228,7 +226,7 @@ fn bench_draft() -> Draft {
         let (kind, changes) = if share < 70 {
             let mut changes = CounterChanges::default();
             let birth = Position::new(open.position.epoch(), random.below(5_000) as u32);
-            let (p, n) = (random.below(5_000), if random.chance(10) { random.below(100) } else { 0 });
+            let (p, n) = (random.below(5_000), if random.chance(100_000) { random.below(100) } else { 0 });
             let parts = TallyParts { replica: open.replica, birth, last: open.position, p, n, bp: 0, bn: 0 };
             changes.record(Tally::try_from(parts).unwrap());
             (Kind::PnCounter, ObjectChanges::Counter(changes))

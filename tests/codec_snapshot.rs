@@ -13,10 +13,8 @@ use replica::{
         decode_manifest, decode_part, encode_manifest, encode_part,
     },
 };
-use tests::{
-    codec::{Author, NAMES, history, marks, name_of, number, object, roster},
-    random::Random,
-};
+use sim::Random;
+use tests::codec::{Author, NAMES, history, marks, name_of, number, object, roster};
 
 type State = BTreeMap<ObjectKey, Object>;
 
@@ -154,7 +152,7 @@ fn number_below(random: &mut Random, bound: u64) -> usize {
 }
 
 fn log(name: &str, random: &mut Random) -> LogState {
-    let maybe = |random: &mut Random| random.chance(60).then(|| Position::from(number(random)));
+    let maybe = |random: &mut Random| random.chance(600_000).then(|| Position::from(number(random)));
     let lineage = (0..random.below(5)).map(|epoch| SealedEpoch {
         epoch: epoch as u32 * 1_000,
         slot: random.next() as u32,
@@ -164,11 +162,11 @@ fn log(name: &str, random: &mut Random) -> LogState {
         replica: name_of(name),
         lineage: lineage.collect(),
         applied: maybe(random),
-        hash: random.chance(50).then(|| blake3::hash(&random.next().to_le_bytes())),
+        hash: random.chance(500_000).then(|| blake3::hash(&random.next().to_le_bytes())),
         ack: frontier(random),
         last_change: maybe(random),
         evicted: random
-            .chance(30)
+            .chance(300_000)
             .then(|| Evicted { last: Position::from(number(random)), declared: frontier(random) }),
     }
 }

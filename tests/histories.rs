@@ -12,9 +12,9 @@ use std::{
 };
 
 use crdt_core::{Kind, Position, ReplicaId, Value};
+use sim::Random;
 use tests::{
     keyspace::{Key, Refused, Replica, Segment, Snapshot},
-    random::Random,
     reference::{Did, History, Ops},
 };
 

@@ -12,47 +12,12 @@ use std::{
 };
 
 use crdt_core::Value;
-use replica::{Content, Replica, Settings, key::ObjectKey};
-use sim::{Executor, Fault, Faults, Random, SimBucket, SimClock, SimEntropy, World};
-
-const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-1"];
-
-/// What is acknowledged as durable, by region.
-#[derive(Debug, Default)]
-struct Truth {
-    attempted: u64,
-    elements: BTreeSet<u64>,
-}
-
-fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.flush_interval = Duration::from_millis(100);
-    settings.poll_min = Duration::from_millis(100);
-    settings.poll_max = Duration::from_secs(1);
-    settings.discovery_interval = Duration::from_secs(3);
-    settings.catch_up = Duration::from_secs(20);
-    settings.snapshot_interval = Duration::from_secs(2);
-    settings.ack_interval = Duration::from_secs(1);
-    settings.retention = Duration::from_secs(3);
-    settings
-}
-
-struct Cluster {
-    executor: Executor,
-    buckets: Vec<SimBucket>,
-    truths: Vec<Arc<Mutex<Truth>>>,
-}
-
-async fn open(region: usize, buckets: &[SimBucket], world: &World, life: u64) -> Replica {
-    let name = REGIONS[region];
-    let clock = Arc::new(SimClock::new(world));
-    let entropy = Arc::new(SimEntropy::new(world, &format!("{name} {life}")));
-    let mut builder = Replica::builder_with(name, buckets[region].clone(), clock, entropy).settings(settings());
-    for (peer, bucket) in buckets.iter().enumerate().filter(|(peer, _)| *peer != region) {
-        builder = builder.peer(REGIONS[peer], bucket.clone());
-    }
-    builder.open().await.unwrap_or_else(|error| panic!("{name} cannot be opened: {error}"))
-}
+use replica::{Content, Replica, key::ObjectKey};
+use sim::{Faults, Random, Region};
+use tests::{
+    cluster::{Cluster, LIKES, REGIONS, SEEN, faults_that_may_be},
+    stage::short_settings,
+};
 
 /// Something happens to one of a few objects of every kind.
 fn meddle(replica: &Replica, random: &mut Random) -> Result<(), replica::Error> {
@@ -72,91 +37,50 @@ fn meddle(replica: &Replica, random: &mut Random) -> Result<(), replica::Error> 
     Ok(())
 }
 
-impl Cluster {
-    fn new(seed: u64, faults: &Faults) -> Self {
-        let executor = Executor::new(seed);
-        let world = executor.world().clone();
-        let buckets = REGIONS.iter().map(|name| SimBucket::new(&world, name, faults.clone())).collect();
-        Self { executor, buckets, truths: REGIONS.iter().map(|_| Arc::default()).collect() }
-    }
+fn start(cluster: &mut Cluster, region: usize, life: u64) -> Region {
+    let mut random = cluster.executor.world().random(&format!("driver {} {life}", REGIONS[region]));
+    cluster.start(region, life, move |replica| {
+        for _ in 0..random.below(4) {
+            meddle(replica, &mut random).expect("it is changed");
+        }
+        Duration::from_millis(20 + random.below(200))
+    })
+}
 
-    fn start(&mut self, region: usize, life: u64) -> sim::Region {
-        let name = REGIONS[region];
-        let place = self.executor.region(format!("{name} {life}"));
-        let (buckets, world, truth) =
-            (self.buckets.clone(), self.executor.world().clone(), self.truths[region].clone());
-        let mut random = world.random(&format!("driver {name} {life}"));
-        self.executor.spawn(place, async move {
-            let replica = open(region, &buckets, &world, life).await;
+/// Everybody is opened once more and left alone for a while. Returns what each of them holds then, and its status.
+fn settle(cluster: &mut Cluster, life: u64) -> Vec<(Vec<(ObjectKey, Value)>, replica::Status)> {
+    let held: Arc<Mutex<Vec<Option<_>>>> = Arc::new(Mutex::new(vec![None; REGIONS.len()]));
+    for (region, name) in REGIONS.into_iter().enumerate() {
+        let (opening, world, held) = (cluster.opening(region, life), cluster.executor.world().clone(), held.clone());
+        let place = cluster.executor.region(format!("{name} settles"));
+        cluster.executor.spawn(place, async move {
+            let replica = opening.await.unwrap_or_else(|error| panic!("{name} cannot be opened: {error}"));
             let background = replica.clone();
             world.spawn(place, async move { background.run().await });
-            loop {
-                let element = {
-                    let mut truth = truth.lock().expect("not poisoned");
-                    truth.attempted += 1;
-                    truth.attempted * 3 + region as u64
-                };
-                let written = replica.batch(|batch| {
-                    batch.pn_counter("posts/42/likes").add(1);
-                    batch.or_set::<u64>("posts/42/seen").add(&element);
-                    Ok(())
-                });
-                let written = written.expect("it is written");
-                for _ in 0..random.below(4) {
-                    meddle(&replica, &mut random).expect("it is changed");
-                }
-                world.sleep(Duration::from_millis(20 + random.below(200))).await;
-                if element.is_multiple_of(2) && written.durable().await.is_ok() {
-                    truth.lock().expect("not poisoned").elements.insert(element);
-                }
-            }
+            world.sleep(Duration::from_secs(120)).await;
+            held.lock().expect("not poisoned")[region] = Some((replica.scan("").collect(), replica.status()));
         });
-        place
     }
-
-    /// Everybody is opened once more and left alone for a while. Returns what each of them holds then, and its status.
-    fn settle(&mut self, life: u64) -> Vec<(Vec<(ObjectKey, Value)>, replica::Status)> {
-        self.buckets.iter().for_each(|bucket| bucket.set_faults(Faults::none()));
-        let held: Arc<Mutex<Vec<Option<_>>>> = Arc::new(Mutex::new(vec![None; REGIONS.len()]));
-        for (region, name) in REGIONS.into_iter().enumerate() {
-            let (buckets, world, held) = (self.buckets.clone(), self.executor.world().clone(), held.clone());
-            let place = self.executor.region(format!("{name} settles"));
-            self.executor.spawn(place, async move {
-                let replica = open(region, &buckets, &world, life).await;
-                let background = replica.clone();
-                world.spawn(place, async move { background.run().await });
-                world.sleep(Duration::from_secs(120)).await;
-                held.lock().expect("not poisoned")[region] = Some((replica.scan("").collect(), replica.status()));
-            });
-        }
-        self.executor.pass(Duration::from_secs(200));
-        let held = std::mem::take(&mut *held.lock().expect("not poisoned"));
-        held.into_iter().map(|held| held.expect("everybody has settled")).collect()
-    }
+    cluster.executor.pass(Duration::from_secs(200));
+    let held = std::mem::take(&mut *held.lock().expect("not poisoned"));
+    held.into_iter().map(|held| held.expect("everybody has settled")).collect()
 }
 
 fn value<'a>(held: &'a [(ObjectKey, Value)], path: &str) -> &'a Value {
     &held.iter().find(|(key, _)| key.path() == path).expect("it is there").1
 }
 
-fn run(seed: u64, faults: &Faults, crashes: u64) {
-    let mut cluster = Cluster::new(seed, faults);
-    let world = cluster.executor.world().clone();
-    let mut random = world.random("crashes");
-    let mut places: Vec<sim::Region> = (0..REGIONS.len()).map(|region| cluster.start(region, 0)).collect();
-    cluster.executor.pass(Duration::from_secs(5));
-    for life in 1..=crashes {
-        cluster.executor.pass(Duration::from_millis(500 + random.below(6_000)));
-        let region = random.below(3) as usize;
-        cluster.executor.crash(places[region]);
-        cluster.executor.pass(Duration::from_millis(random.below(4_000)));
-        places[region] = cluster.start(region, life);
+fn run(seed: u64, faults: &Faults, crashes: u64, has_outages: bool) {
+    let mut cluster = Cluster::new(seed, faults, short_settings());
+    if has_outages {
+        cluster.interrupt(40);
     }
+    let mut places: Vec<Region> = (0..REGIONS.len()).map(|region| start(&mut cluster, region, 0)).collect();
+    cluster.executor.pass(Duration::from_secs(5));
+    cluster.crash_again_and_again(&mut places, crashes, (6_000, 4_000), start);
     cluster.executor.pass(Duration::from_secs(15));
-    places.into_iter().for_each(|place| cluster.executor.crash(place));
-    // What was under way still lands.
-    cluster.executor.pass(Duration::from_secs(120));
-    let held = cluster.settle(crashes + 1);
+    cluster.stop(places);
+    let held = settle(&mut cluster, crashes + 1);
 
     for ((_, status), name) in held.iter().zip(REGIONS) {
         assert_eq!(status.alarms, [], "seed {seed}: {name}");
@@ -166,18 +90,11 @@ fn run(seed: u64, faults: &Faults, crashes: u64) {
         assert!(status.logs.iter().all(|log| log.agrees != Some(false)), "seed {seed}: {name}: {:?}", status.logs);
     }
     assert!(held.iter().all(|(held_here, _)| *held_here == held[0].0), "seed {seed}: {held:#?}");
-    let truths: Vec<_> = cluster.truths.iter().map(|truth| truth.lock().expect("not poisoned")).collect();
-    let (Value::PnCounter(likes), Value::OrSet(seen)) =
-        (value(&held[0].0, "posts/42/likes"), value(&held[0].0, "posts/42/seen"))
-    else {
+    let (Value::PnCounter(likes), Value::OrSet(seen)) = (value(&held[0].0, LIKES), value(&held[0].0, SEEN)) else {
         panic!("seed {seed}: other kinds than were written")
     };
     let seen: BTreeSet<u64> = seen.iter().map(|e| u64::decode(e).expect("a number")).collect();
-    assert_eq!(*likes, seen.len() as i128, "seed {seed}: each count came with an element in the same segment");
-    for truth in &truths {
-        let lost: Vec<_> = truth.elements.difference(&seen).collect();
-        assert!(lost.is_empty(), "seed {seed}: acknowledged and lost: {lost:?}");
-    }
+    cluster.demand_truth(seed, *likes, &seen);
     for ((_, status), name) in held.iter().zip(REGIONS) {
         assert_eq!(status.dead_tallies, 0, "seed {seed}: {name}: all is acknowledged, and something dead is left");
         assert_eq!(status.early_removals, 0, "seed {seed}: {name}");
@@ -196,23 +113,20 @@ fn run(seed: u64, faults: &Faults, crashes: u64) {
 #[test]
 fn snapshots_are_taken_and_logs_collected_while_all_goes_well() {
     for seed in 0..20 {
-        run(seed, &Faults::none(), 0);
+        run(seed, &Faults::none(), 0, false);
     }
 }
 
 #[test]
 fn replicas_that_crash_recover_from_snapshots_and_agree() {
     for seed in 0..60 {
-        run(seed, &Faults::none(), 8);
+        run(seed, &Faults::none(), 8, false);
     }
 }
 
 #[test]
-fn buckets_that_fail_in_every_way_lose_nothing_that_was_acknowledged() {
+fn buckets_that_fail_in_every_way_that_they_may_lose_nothing_that_was_acknowledged() {
     for seed in 0..60 {
-        let mut random = Random::named(seed, "faults");
-        let kinds = [Fault::Failed, Fault::Throttled, Fault::Slow, Fault::AnswerLost, Fault::Late, Fault::OwnExists];
-        let faults = Faults::none().some(&kinds, 60_000, &mut random);
-        run(seed, &faults, 6);
+        run(seed, &faults_that_may_be(seed), 6, seed % 2 == 0);
     }
 }

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use replica::ErrorKind;
+use replica::{
+    ErrorKind,
+    log::{LogObject, decode},
+};
 use sim::{Damage, Fault, Faults, Image};
 use tests::stage::{Actor, Stage};
 
@@ -144,9 +147,10 @@ fn recovery_falls_back_to_the_older_snapshot() {
     }
 }
 
-/// Every snapshot is damaged, and the log before them was collected: nothing can be made up.
+/// Every snapshot is damaged, and the log before them was collected: nothing can be made up. Each attempt leaves the seal with
+/// which it took the log over, and that is all: what is left stays as it is, for whoever can mend it.
 #[test]
-fn recovery_without_a_whole_snapshot_says_so_and_writes_nothing() {
+fn recovery_without_a_whole_snapshot_says_so_and_writes_one_seal_an_attempt() {
     let mut stage = Stage::new(6, 1);
     let first = stage.open("first", 0);
     for _ in 0..10 {
@@ -155,9 +159,21 @@ fn recovery_without_a_whole_snapshot_says_so_and_writes_nothing() {
     }
     stage.crash(first);
     assert!(flip(&stage, 0, |key| key.contains("/part/")) >= 2);
-    let refused = stage.try_open("first", 0).expect_err("a part of it is gone");
-    assert_eq!(refused.kind(), ErrorKind::LostHistory);
-    assert!(refused.to_string().contains("no snapshot that is whole"), "{refused}");
+    let before = stage.stores[0].keys();
+    for attempts in 1..=3 {
+        let refused = stage.try_open("first", 0).expect_err("a part of it is gone");
+        assert_eq!(refused.kind(), ErrorKind::LostHistory);
+        assert!(refused.to_string().contains("no snapshot that is whole"), "{refused}");
+        stage.pass(100);
+        let now = stage.stores[0].keys();
+        assert!(before.iter().all(|key| now.contains(key)), "something was deleted");
+        let written: Vec<_> = now.iter().filter(|key| !before.contains(key)).collect();
+        assert_eq!(written.len(), attempts, "{written:?}");
+        for key in written {
+            let object = stage.stores[0].peek(key).expect("it is there");
+            assert!(matches!(decode(&object, key, None), Ok(LogObject::Seal(_))), "{key} is no seal");
+        }
+    }
 }
 
 /// A segment is damaged at rest: its log stops there, and says so; the other logs go on.

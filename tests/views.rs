@@ -21,21 +21,16 @@ use futures_lite::future::block_on;
 use replica::{
     Event, Kind, Leaderboard, Origin, Ranked, Replica, Settings, Value, WATCH_KEYS_MAX, Watch, key::ObjectKey,
 };
-use sim::{Executor, Faults, Random, SimBucket, SimClock, SimEntropy, World};
+use sim::{Executor, Faults, Random, SimBucket, SimClock, World};
 use store_object::MemoryBucket;
+use tests::stage::{builder, short_settings};
 
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.flush_interval = Duration::from_millis(100);
-    settings.poll_min = Duration::from_millis(100);
-    settings.poll_max = Duration::from_secs(1);
-    settings.discovery_interval = Duration::from_secs(3);
-    settings.snapshot_interval = Duration::from_secs(2);
-    settings.ack_interval = Duration::from_secs(1);
-    settings.retention = Duration::from_secs(3);
+    let mut settings = short_settings();
+    settings.catch_up = Duration::from_secs(5);
     settings.max_lag = Duration::from_secs(5);
     settings
 }
@@ -51,12 +46,8 @@ fn links(world: &World) -> Vec<Vec<SimBucket>> {
 }
 
 async fn open(region: usize, links: &[SimBucket], world: &World) -> Replica {
-    let clock = Arc::new(SimClock::new(world));
-    let entropy = Arc::new(SimEntropy::new(world, REGIONS[region]));
-    let peer = 1 - region;
-    let builder = Replica::builder_with(REGIONS[region], links[region].clone(), clock, entropy);
-    let builder = builder.settings(settings()).peer(REGIONS[peer], links[peer].clone());
-    builder.open().await.expect("it opens")
+    let builder = builder(REGIONS[region], region, links, &SimClock::new(world), world, 0);
+    builder.settings(settings()).open().await.expect("it opens")
 }
 
 /// A replica that nobody runs: it is written to and read, and that is all.

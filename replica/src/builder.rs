@@ -149,7 +149,7 @@ impl Builder {
     pub async fn observe(self) -> Result<Replica, Error> {
         let host = self.host()?;
         let engine = sync::observe(self.plan()?).await;
-        tracing::info!(observer = %engine.own.name, "opened");
+        tracing::info!(replica = %engine.own.name, "an observer was opened");
         Ok(host(engine))
     }
 

@@ -33,7 +33,8 @@ pub enum ErrorKind {
     Evicted,
     /// The bucket refuses, or has been out of reach for longer than is waited. What to mend is in the message.
     Store,
-    /// An object in a bucket is damaged, or does not say what it must. It is left where it is; the other logs go on.
+    /// An object in a bucket is damaged, does not say what it must, or was written with another key. It is left where it is;
+    /// the other logs go on.
     Corrupt,
     /// An object in a bucket is of a newer format. Upgrade this process.
     Unsupported,

@@ -13,6 +13,7 @@ use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_
 
 use crate::{
     faults::{Fault, Faults, Request},
+    hints::SimHints,
     random::Random,
     store::{Damage, Image, Store, damaged, stale_ns},
     world::{World, nanoseconds},
@@ -97,6 +98,11 @@ impl SimBucket {
     /// lost, the caller cannot know.
     pub fn unreachable(&self, times: Range<Duration>) {
         self.ours().unreachable.push(nanoseconds(times.start)..nanoseconds(times.end));
+    }
+
+    /// Has `hints` tell of every object that is created in this store from now on, over whatever link.
+    pub fn tell(&self, hints: &SimHints) {
+        self.store().listeners.push(hints.clone());
     }
 
     /// What this link has been asked.
@@ -286,7 +292,13 @@ impl Bucket for SimBucket {
             self.ours().requests.sent += body.len() as u64;
             self.world.note(hash(&body, 0));
             let owned = key.to_owned();
-            let change = move |store: &mut Store, now| store.create(&owned, body, now);
+            let change = move |store: &mut Store, now| {
+                let created = store.create(&owned, body, now)?;
+                if created == Created::New {
+                    store.listeners.iter().for_each(|hints| hints.created(&owned));
+                }
+                Ok(created)
+            };
             match self.change(Request::Create, key, change).await? {
                 (Created::New, Some(Fault::OwnExists)) => Ok(Created::Exists),
                 (created, _) => Ok(created),

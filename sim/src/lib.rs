@@ -2,7 +2,7 @@
 //!
 //! An [`Executor`] polls the futures of any number of regions on one thread, and picks among those that are ready by its
 //! seed. Its [`World`] is what they see: the time, which passes only when nothing is ready, and timers. [`SimBucket`],
-//! [`SimClock`] and [`SimEntropy`] are the ports of a replica. To crash a region is to drop its futures between two polls,
+//! [`SimClock`], [`SimEntropy`] and [`SimHints`] are the ports of a replica. To crash a region is to drop its futures between two polls,
 //! which is at an await: the buckets stay, and so does what was under way to them.
 //!
 //! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run, event
@@ -13,6 +13,7 @@ mod clock;
 mod entropy;
 mod executor;
 mod faults;
+mod hints;
 mod random;
 mod store;
 mod task;
@@ -23,6 +24,7 @@ pub use clock::{BEGINNING_MS, SimClock};
 pub use entropy::SimEntropy;
 pub use executor::{Executor, Stop};
 pub use faults::{Fault, Faults};
+pub use hints::{HintFault, HintFaults, SimHints};
 pub use random::Random;
 pub use store::{Damage, Image};
 pub use task::{Join, Region};

@@ -1,5 +1,5 @@
 //! What a simulated bucket holds, and what becomes of it at rest.
-//! Layer 1.
+//! Layer 2.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use replica::ports::{BucketError, Created, Outcome, Page, Stored};
 
-use crate::world::nanoseconds;
+use crate::{hints::SimHints, world::nanoseconds};
 
 /// For how long a list can be stale, and so for how long what was deleted is remembered.
 const STALE_MAX_NS: u64 = 60_000_000_000;
@@ -48,6 +48,8 @@ struct Deleted {
 pub(crate) struct Store {
     objects: BTreeMap<String, Object>,
     deleted: VecDeque<Deleted>,
+    /// Who is told of new objects.
+    pub(crate) listeners: Vec<SimHints>,
 }
 
 impl Store {

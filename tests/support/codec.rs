@@ -9,8 +9,7 @@ use replica::{
     log::{Eviction, Keys, LogHeader, Row, RowBody, encode_segment},
     name::{ReplicaName, Roster},
 };
-
-use crate::random::Random;
+use sim::Random;
 
 /// What a row says, to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +128,7 @@ pub fn object(kind: Kind) -> Object {
 /// Small numbers mostly, and now and then one of any size.
 pub fn number(random: &mut Random) -> u64 {
     let bits = random.below(64);
-    if random.chance(70) { random.below(200) } else { random.next() >> bits }
+    if random.chance(700_000) { random.below(200) } else { random.next() >> bits }
 }
 
 fn path(random: &mut Random) -> String {
@@ -140,7 +139,7 @@ fn path(random: &mut Random) -> String {
 }
 
 fn bytes(random: &mut Random) -> Bytes {
-    let length = if random.chance(90) { random.below(12) } else { random.below(400) };
+    let length = if random.chance(900_000) { random.below(12) } else { random.below(400) };
     (0..length).map(|_| (random.next() & 3) as u8).collect()
 }
 
@@ -171,7 +170,7 @@ impl Author {
         let changes = self.open.entry(key).or_insert_with(|| ObjectChanges::none(kind));
         let open = self.source.open();
         self.now = Timestamp::new(self.now.millis() + random.below(300), random.below(3) as u16);
-        if random.chance(15) {
+        if random.chance(150_000) {
             state.delete(open, changes).expect("the same kind");
             return;
         }
@@ -181,7 +180,7 @@ impl Author {
             }
             (Object::PnCounter(counter), _) => {
                 let amount = (number(random) >> 1).cast_signed();
-                let _overflow = counter.add(if random.chance(40) { -amount } else { amount }, open);
+                let _overflow = counter.add(if random.chance(400_000) { -amount } else { amount }, open);
             }
             (Object::LwwRegister(register), ObjectChanges::Register(changes)) => {
                 register.set(bytes(random), self.now, open, changes);
@@ -190,10 +189,10 @@ impl Author {
                 register.set(bytes(random), self.now, open, changes);
             }
             (Object::OrSet(set), ObjectChanges::Set(changes)) => {
-                let most = if random.chance(10) { 60 } else { 3 };
+                let most = if random.chance(100_000) { 60 } else { 3 };
                 for _ in 0..=random.below(most) {
                     let element = bytes(random);
-                    if random.chance(70) {
+                    if random.chance(700_000) {
                         set.add(element, open, changes);
                     } else {
                         set.remove(&*element, open, changes);
@@ -220,20 +219,20 @@ impl Author {
         rows.retain(|_, changes| !changes.is_empty());
         self.frontier.advance(dot);
         let mut ack = self.frontier.clone();
-        if random.chance(50) {
+        if random.chance(500_000) {
             ack = Frontier::default();
         }
         let header = LogHeader {
             replica: self.name.clone(),
             position: dot.position,
             nonce: [random.next() as u8; 16],
-            previous: random.chance(80).then(|| blake3::hash(&random.next().to_le_bytes())),
+            previous: random.chance(800_000).then(|| blake3::hash(&random.next().to_le_bytes())),
             wall_ms: number(random),
             hlc: self.now,
             frontier: self.frontier.clone(),
             ack,
         };
-        let evictions = if random.chance(10) {
+        let evictions = if random.chance(100_000) {
             vec![Eviction { replica: name_of(NAMES[3]), last: Position::from(number(random)) }]
         } else {
             Vec::new()
@@ -262,7 +261,7 @@ pub fn marks(random: &mut Random) -> Vec<Mark> {
     let mut marks: Vec<Mark> = (0..random.below(4))
         .map(|_| Mark {
             name: format!("topic/{}", random.below(99)).into_bytes().into(),
-            value: if random.chance(50) {
+            value: if random.chance(500_000) {
                 MarkValue::Number(number(random))
             } else {
                 MarkValue::Hash([random.next() as u8; 32])

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{Builder, Error, Replica, Settings, Status};
-use sim::{Executor, Faults, Region, SimBucket, SimClock, SimEntropy, World};
+use replica::{Builder, Error, Replica, Settings, Status, log::MacKey};
+use sim::{Executor, Faults, HintFaults, Region, SimBucket, SimClock, SimEntropy, SimHints, World};
 
 /// More virtual time than anything may take.
 const LONG: Duration = Duration::from_secs(1 << 32);
@@ -17,6 +17,10 @@ pub struct Stage {
     pub stores: Vec<SimBucket>,
     /// What replicas are opened with.
     pub settings: Settings,
+    /// The hints that replicas are opened with, if any: one source for each bucket of a peer.
+    pub hints: Option<HintFaults>,
+    /// The key that replicas are opened with, if any.
+    pub key: Option<MacKey>,
     lives: u64,
 }
 
@@ -29,6 +33,8 @@ pub struct Actor {
     pub clock: SimClock,
     /// Its links to the buckets, in the order of the regions.
     pub links: Vec<SimBucket>,
+    /// Its hints, in the order of the regions without its own.
+    pub hints: Vec<SimHints>,
     place: Region,
 }
 
@@ -64,7 +70,7 @@ impl Stage {
         let executor = Executor::new(seed);
         let store = |region| SimBucket::new(executor.world(), &format!("region-{region}"), Faults::none());
         let stores = (0..regions).map(store).collect();
-        Self { executor, stores, settings: short_settings(), lives: 0 }
+        Self { executor, stores, settings: short_settings(), hints: None, key: None, lives: 0 }
     }
 
     /// Opens a replica and runs it.
@@ -95,12 +101,31 @@ impl Stage {
         let link = |store: &SimBucket| store.link(&format!("{name} {life}"), Faults::none());
         let own_links: Vec<SimBucket> = self.stores.iter().map(link).collect();
         links(&own_links);
-        let builder = builder(name, region, &own_links, &own_clock, &world, life).settings(self.settings.clone());
+        let mut builder = builder(name, region, &own_links, &own_clock, &world, life).settings(self.settings.clone());
+        let hints: Vec<SimHints> = self.hints.iter().flat_map(|faults| self.hints_for(name, region, faults)).collect();
+        if let Some(key) = &self.key {
+            builder = builder.key(key.clone());
+        }
+        for source in &hints {
+            builder = builder.hints(source.clone());
+        }
         let replica = self.wait(async move { builder.open().await })?;
         let place = self.executor.region(format!("{name} {life}"));
         let background = replica.clone();
         self.executor.spawn(place, async move { background.run().await });
-        Ok(Actor { replica, clock: own_clock, links: own_links, place })
+        Ok(Actor { replica, clock: own_clock, links: own_links, hints, place })
+    }
+
+    /// A source of hints for each bucket but that of the region.
+    fn hints_for(&self, name: &str, region: usize, faults: &HintFaults) -> Vec<SimHints> {
+        let peers = self.stores.iter().enumerate().filter(|(peer, _)| *peer != region);
+        let source = |(peer, store): (usize, &SimBucket)| {
+            let source = format!("hints of {peer} for {name} {}", self.lives);
+            let hints = SimHints::new(self.executor.world(), &source, faults.clone());
+            store.tell(&hints);
+            hints
+        };
+        peers.map(source).collect()
     }
 
     /// Opens a replica that can be opened, and runs it.

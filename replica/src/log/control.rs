@@ -86,19 +86,21 @@ pub(super) struct ManifestRecord {
     pub(super) parts: Vec<PartRecord>,
 }
 
-/// What one list may take in memory, by the length of the record. No element takes more than eight times its bytes.
+/// What one list may take in memory, by the length of the record. No element takes more than eight times its bytes, and no
+/// list of a record longer than the shortest more than 128 times the record.
 const SMALL: usize = 64 << 10;
-const MEDIUM: usize = 4 << 20;
-const LARGE: usize = 64 << 20;
+const MEDIUM: usize = 1 << 20;
+const LARGE: usize = 16 << 20;
+const LARGEST: usize = 64 << 20;
 
 type Limited<const BYTES: usize> = Configuration<true, BYTES>;
 
 /// The bytes of a record.
 pub(super) fn write<T>(record: &T) -> Result<Vec<u8>, EncodeError>
 where
-    T: SchemaWrite<Limited<LARGE>, Src = T>,
+    T: SchemaWrite<Limited<LARGEST>, Src = T>,
 {
-    let config = DefaultConfig::default().with_preallocation_size_limit::<LARGE>();
+    let config = DefaultConfig::default().with_preallocation_size_limit::<LARGEST>();
     serialize(record, config).map_err(|_| EncodeError::invalid("a control record is larger than the limit"))
 }
 
@@ -110,7 +112,8 @@ pub(super) fn read<T>(bytes: &[u8]) -> Result<T, DecodeError>
 where
     T: SchemaReadOwned<Limited<SMALL>, Dst = T>
         + SchemaReadOwned<Limited<MEDIUM>, Dst = T>
-        + SchemaReadOwned<Limited<LARGE>, Dst = T>,
+        + SchemaReadOwned<Limited<LARGE>, Dst = T>
+        + SchemaReadOwned<Limited<LARGEST>, Dst = T>,
 {
     use wincode::config::deserialize_exact as exact;
     let config = DefaultConfig::default();
@@ -118,8 +121,10 @@ where
         exact(bytes, config.with_preallocation_size_limit::<SMALL>())
     } else if bytes.len() <= MEDIUM / 8 {
         exact(bytes, config.with_preallocation_size_limit::<MEDIUM>())
-    } else {
+    } else if bytes.len() <= LARGE / 8 {
         exact(bytes, config.with_preallocation_size_limit::<LARGE>())
+    } else {
+        exact(bytes, config.with_preallocation_size_limit::<LARGEST>())
     };
     read.map_err(|error| match error {
         wincode::ReadError::TrailingBytes => corrupt("has bytes left over"),

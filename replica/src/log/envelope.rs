@@ -200,8 +200,8 @@ pub(crate) fn open(object: &Bytes, bucket_key: &str, mac: Option<&MacKey>) -> Re
         return Err(corrupt(16, "the body is longer than the limit"));
     }
     match (flags & FLAG_KEYED != 0, mac) {
-        (true, None) => return Err(corrupt(7, "written with a key, and none is configured")),
-        (false, Some(_)) => return Err(corrupt(7, "written without a key, and one is configured")),
+        (true, None) => return Err(DecodeError::Key { reason: "written with a key, and none is configured" }),
+        (false, Some(_)) => return Err(DecodeError::Key { reason: "written without a key, and one is configured" }),
         _ => {}
     }
     let Some((signed, found)) = object.split_last_chunk::<TRAILER_BYTES>() else {
@@ -210,7 +210,12 @@ pub(crate) fn open(object: &Bytes, bucket_key: &str, mac: Option<&MacKey>) -> Re
     let hash = trailer(signed, bucket_key, mac);
     // Equality of hashes takes the same time wherever they differ.
     if Hash::from_bytes(*found) != hash {
-        return Err(corrupt(signed.len(), "the trailer does not match: damaged, moved, or written with another key"));
+        return Err(match mac {
+            Some(_) => {
+                DecodeError::Key { reason: "the trailer does not match: written with another key, damaged or moved" }
+            }
+            None => corrupt(signed.len(), "the trailer does not match: damaged or moved"),
+        });
     }
     let body_at = PREFIX_BYTES + control;
     let body = object.slice(body_at..body_at + stored);

@@ -15,6 +15,12 @@ pub enum DecodeError {
         /// What was found in its place.
         found: u64,
     },
+    /// It does not verify with the key that is configured, or with none: other replicas have another key. Where both sides
+    /// have one, damage looks the same.
+    Key {
+        /// How the two differ.
+        reason: &'static str,
+    },
     /// It is not what was written, or not ours: damaged, truncated, moved, forged.
     Corrupt {
         /// Which bytes `offset` counts in.
@@ -49,6 +55,7 @@ impl fmt::Display for DecodeError {
             Self::Unsupported { what, found } => {
                 write!(f, "written by a newer version, upgrade this replica: {what}={found}")
             }
+            Self::Key { reason } => f.write_str(reason),
             Self::Corrupt { place, offset, reason } => {
                 let place = match place {
                     Place::Object => "object",
@@ -102,9 +109,14 @@ impl Error {
     pub(crate) fn decoding(key: &str, error: DecodeError) -> Self {
         let (kind, what) = match error {
             DecodeError::Unsupported { .. } => (ErrorKind::Unsupported, "an object is of a newer format; upgrade"),
-            _ => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
+            DecodeError::Key { .. } => (
+                ErrorKind::Corrupt,
+                "an object does not verify with the key of this replica: give all replicas the same `Builder::key`, or the \
+                 object is damaged",
+            ),
+            DecodeError::Corrupt { .. } => (ErrorKind::Corrupt, "an object is damaged, and is left where it is"),
         };
-        Self::new(kind, format!("{what}: key={key}")).caused_by(error)
+        Self::new(kind, format!("{what}: object={key}")).caused_by(error)
     }
 
     /// Something cannot be written as an object.

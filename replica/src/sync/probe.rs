@@ -27,7 +27,11 @@ pub(crate) async fn probe(own: &LogPlace, nonce: [u8; 16], patience: Patience) -
     // The answer to the first may have been lost: what matters is what is there after the second.
     own.store.create(&key, &first, patience).await?;
     let again = own.store.create(&key, &second, patience).await?;
-    let there = own.store.get(&key, patience).await?;
+    let mut there = own.store.get(&key, patience).await?;
+    if there.as_ref() != Some(&first) {
+        // Once more: it may have been damaged on its way.
+        there = own.store.get(&key, patience).await?;
+    }
     let listed = own.store.list(&own.keys.probes_prefix(&own.name), None, patience).await?;
     let refusal = if again == Created::New || there.as_ref().is_some_and(|there| *there == second) {
         Some("it overwrites objects that are to be created only once")

@@ -203,11 +203,13 @@ impl Engine {
                     woken += 1;
                 }
             }
-            match &target {
-                Some(BucketKey::Log { replica, .. }) if woken == 0 && *replica != self.own.name => {
-                    self.discover.raise();
-                }
-                _ => {}
+            // A log that is new, or anything at all.
+            let is_new = match &target {
+                Some(BucketKey::Log { replica, .. }) => woken == 0 && *replica != self.own.name,
+                _ => hint.key.is_none(),
+            };
+            if is_new {
+                self.discover.raise();
             }
             under_way.push(self.deal_with(hints, hint, target).boxed());
         }

@@ -59,9 +59,8 @@ impl Shelf {
     /// The manifest of a snapshot, if it is there.
     pub(crate) async fn manifest(&self, position: Position, patience: Patience) -> Result<Option<Manifest>, Error> {
         let key = self.keys.manifest(&self.name, position);
-        let Some(body) = self.store.get(&key, patience).await? else { return Ok(None) };
-        let found = decode_manifest(&body, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))?;
-        Ok(Some(found.into_manifest()))
+        let found = self.store.read(&key, patience, |body| decode_manifest(body, &key, self.mac.as_ref())).await?;
+        Ok(found.map(|(found, _)| found.into_manifest()))
     }
 
     /// The newest manifest, if there is one.
@@ -101,11 +100,9 @@ impl Shelf {
 
     async fn part(&self, part: PartRef, patience: Patience) -> Result<Part, Error> {
         let key = self.keys.part(&self.name, part.written, part.content);
-        let Some(body) = self.store.get(&key, patience).await? else {
-            let message = format!("a part of a snapshot is missing: key={key}");
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        };
-        decode_part(&body, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))
+        let found = self.store.read(&key, patience, |body| decode_part(body, &key, self.mac.as_ref())).await?;
+        let missing = || Error::new(ErrorKind::Corrupt, format!("a part of a snapshot is missing: key={key}"));
+        found.map(|(part, _)| part).ok_or_else(missing)
     }
 
     /// The parts that are in the bucket, by the manifest that wrote them.

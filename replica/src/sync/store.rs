@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::alarm::Alarms;
 use crate::{
     error::{Error, ErrorKind},
+    log::DecodeError,
     ports::{Bucket, BucketError, Clock, Created, Entropy, Outcome, Page},
 };
 
@@ -99,6 +100,27 @@ impl Store {
             .await?;
         count(&self.requests.bytes_in, body.as_ref().map_or(0, |body| body.len() as u64));
         Ok(body)
+    }
+
+    /// The object as `decode` understands it, and its size. What is not understood is read once more: it may be whole in the
+    /// bucket, and was damaged on its way.
+    pub(crate) async fn read<T>(
+        &self,
+        key: &str,
+        patience: Patience,
+        decode: impl Fn(&Bytes) -> Result<T, DecodeError>,
+    ) -> Result<Option<(T, u64)>, Error> {
+        let mut before = None;
+        loop {
+            let Some(body) = self.get(key, patience).await? else { return Ok(None) };
+            match decode(&body) {
+                Ok(object) => return Ok(Some((object, body.len() as u64))),
+                Err(error) if before.replace(body.clone()).is_some_and(|before| before == body) => {
+                    return Err(Error::decoding(key, error));
+                }
+                Err(_) => count(&self.requests.repeated, 1),
+            }
+        }
     }
 
     /// Every key that begins with `prefix` and comes after `after`.

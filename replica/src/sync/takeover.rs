@@ -61,9 +61,7 @@ impl LogPlace {
         patience: Patience,
     ) -> Result<Option<(LogObject, u64)>, Error> {
         let key = self.keys.log(&self.name, position);
-        let Some(body) = self.store.get(&key, patience).await? else { return Ok(None) };
-        let object = decode(&body, &key, self.mac.as_ref()).map_err(|error| Error::decoding(&key, error))?;
-        Ok(Some((object, body.len() as u64)))
+        self.store.read(&key, patience, |body| decode(body, &key, self.mac.as_ref())).await
     }
 
     /// True when there is an object at this position, whatever it is.
@@ -247,8 +245,14 @@ impl LogPlace {
             if self.store.create(key, bytes, patience).await? == Created::New {
                 return Ok(true);
             }
-            if let Some(there) = self.store.get(key, patience).await? {
-                return Ok(there == *bytes);
+            let Some(there) = self.store.get(key, patience).await? else { continue };
+            if there == *bytes {
+                return Ok(true);
+            }
+            // SUBTLE: it is read once more. One's own object that was damaged on its way looks like another's, and a replica
+            // that is told so stops for good.
+            if self.store.get(key, patience).await?.as_ref() == Some(&there) {
+                return Ok(false);
             }
         }
     }

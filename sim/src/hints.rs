@@ -1,0 +1,200 @@
+//! Hints in virtual time, which get lost, doubled, late and wrong as they are told to.
+//! Layer 2.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use replica::ports::{Answer, Hint, Hints};
+
+use crate::{
+    random::Random,
+    world::{World, nanoseconds},
+};
+
+/// What can become of one hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HintFault {
+    /// It never comes.
+    Lost,
+    /// It comes twice.
+    Doubled,
+    /// It comes after up to [`HintFaults::late_max`], and so after others that were sent behind it.
+    Late,
+    /// It names another key: of another log, far ahead, or no key at all.
+    Wrong,
+    /// It does not say which key.
+    Vague,
+}
+
+impl HintFault {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [Self::Lost, Self::Doubled, Self::Late, Self::Wrong, Self::Vague];
+}
+
+/// How often each fault occurs, and how long hints take.
+#[derive(Clone, Debug)]
+pub struct HintFaults {
+    rates: [u32; HintFault::ALL.len()],
+    /// How long a hint takes at most.
+    pub latency: Duration,
+    /// How long one takes at most that is late.
+    pub late_max: Duration,
+}
+
+impl HintFaults {
+    /// Every hint comes once, soon, and is right.
+    #[must_use]
+    pub const fn none() -> Self {
+        let (latency, late_max) = (Duration::from_millis(50), Duration::from_secs(30));
+        Self { rates: [0; HintFault::ALL.len()], latency, late_max }
+    }
+
+    /// The same with a fault in so many of 1,000,000 hints. Together they should stay below that.
+    #[must_use]
+    pub const fn with(mut self, fault: HintFault, per_million: u32) -> Self {
+        self.rates[fault as usize] = per_million;
+        self
+    }
+
+    fn draw(&self, random: &mut Random) -> Option<HintFault> {
+        let mut at = random.below(1_000_000);
+        for (fault, rate) in HintFault::ALL.into_iter().zip(self.rates) {
+            if at < u64::from(rate) {
+                return Some(fault);
+            }
+            at -= u64::from(rate);
+        }
+        None
+    }
+}
+
+/// Tells of the objects that are created in the stores it [listens to](crate::SimBucket::tell). Clones are the same source.
+#[derive(Clone)]
+pub struct SimHints {
+    world: World,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    faults: HintFaults,
+    random: Random,
+    /// What has arrived and was not asked for yet.
+    arrived: VecDeque<Option<String>>,
+    waiting: Vec<Waker>,
+    told: u64,
+    done: u64,
+}
+
+impl SimHints {
+    /// A source that listens to nothing yet. The name makes its faults others than those of other sources.
+    #[must_use]
+    pub fn new(world: &World, name: &str, faults: HintFaults) -> Self {
+        let (random, arrived) = (world.random(name), VecDeque::new());
+        let state = State { faults, random, arrived, waiting: Vec::new(), told: 0, done: 0 };
+        Self { world: world.clone(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Other faults from now on.
+    pub fn set_faults(&self, faults: HintFaults) {
+        self.state().faults = faults;
+    }
+
+    /// How many hints were given away, and how many of them are dealt with.
+    #[must_use]
+    pub fn told_and_done(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.told, state.done)
+    }
+
+    /// Tells of an object, or of whatever else: the caller may lie.
+    pub fn tell(&self, key: Option<&str>) {
+        self.after(0, key.map(str::to_owned));
+    }
+
+    /// An object was created: a hint is on its way, if nothing becomes of it.
+    pub(crate) fn created(&self, key: &str) {
+        let mut state = self.state();
+        let State { faults, random, .. } = &mut *state;
+        let fault = faults.draw(random);
+        let most = if fault == Some(HintFault::Late) { faults.late_max } else { faults.latency };
+        let [first, second] = [0; 2].map(|_| random.below(nanoseconds(most) + 1));
+        let named = match fault {
+            Some(HintFault::Wrong) => Some(wrong(key, random)),
+            Some(HintFault::Vague) => None,
+            _ => Some(key.to_owned()),
+        };
+        drop(state);
+        match fault {
+            Some(HintFault::Lost) => {}
+            Some(HintFault::Doubled) => {
+                self.after(first, named.clone());
+                self.after(second, named);
+            }
+            _ => self.after(first, named),
+        }
+    }
+
+    fn after(&self, nanoseconds: u64, key: Option<String>) {
+        let there = self.clone();
+        self.world.after_ns(nanoseconds, move || {
+            let waiting = {
+                let mut state = there.state();
+                state.arrived.push_back(key);
+                std::mem::take(&mut state.waiting)
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Another key than this one: one of its segments is something else, or there is no telling what it is.
+fn wrong(key: &str, random: &mut Random) -> String {
+    let mut segments: Vec<&str> = key.split('/').collect();
+    let at = segments.len().saturating_sub(1 + random.below(4) as usize);
+    segments[at] = match random.below(4) {
+        0 => "ffffffff",
+        1 => "00000fff",
+        2 => "nobody",
+        _ => "?",
+    };
+    segments.join("/")
+}
+
+impl Hints for SimHints {
+    fn next(&self) -> Answer<'_, Hint> {
+        Box::pin(poll_fn(|context| {
+            let mut state = self.state();
+            match state.arrived.pop_front() {
+                Some(key) => {
+                    state.told += 1;
+                    Poll::Ready(Hint { key, receipt: state.told })
+                }
+                None => {
+                    state.waiting.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }))
+    }
+
+    fn done(&self, _: Hint) -> Answer<'_, ()> {
+        self.state().done += 1;
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl fmt::Debug for SimHints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimHints").field("told_and_done", &self.told_and_done()).finish_non_exhaustive()
+    }
+}
