@@ -61,7 +61,14 @@ impl Engine {
         if before.is_some_and(|(at, of, _)| (at, of) == (ours.position, theirs)) {
             return None;
         }
-        let manifest = shelf.manifest(theirs, patience).await.ok()??;
+        let manifest = match shelf.manifest(theirs, patience).await {
+            Ok(manifest) => manifest?,
+            // It will be no better the next time; whoever needs it raises the alarm.
+            Err(error) if error.kind() != ErrorKind::Store => {
+                return Some((shelf.name.clone(), (ours.position, theirs, false)));
+            }
+            Err(_) => return None,
+        };
         let differing = ours.differs_from(&KeptSnapshot::of(&manifest));
         if let Some(differing) = &differing {
             self.note_agreement(ours, &shelf.name, theirs, differing);
