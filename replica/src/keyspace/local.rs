@@ -59,7 +59,10 @@ pub enum Refusal {
     /// A counter would pass its range.
     Overflow(Overflow),
     /// The open segment has no room for it. Cut, and try again.
-    SegmentFull,
+    SegmentFull {
+        /// Where it was open.
+        position: Position,
+    },
     /// The keyspace has reached its limit, and this would add to it.
     MemoryFull {
         /// The limit, in bytes.
@@ -81,7 +84,7 @@ impl fmt::Display for Refusal {
                 write!(f, "the path has an object of another kind: path={path} stored={stored} asked={asked}")
             }
             Self::Overflow(overflow) => overflow.fmt(f),
-            Self::SegmentFull => f.write_str("the open segment is full"),
+            Self::SegmentFull { position } => write!(f, "the open segment is full: position={position}"),
             Self::MemoryFull { limit } => {
                 write!(f, "the keyspace is full; delete something, or raise memory_bytes: memory_bytes={limit}")
             }
@@ -146,7 +149,8 @@ impl Keyspace {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; nothing is changed.
+    /// [`Refusal`]; nothing is changed. Whoever writes the log has to be told then too, if anything is pending: another
+    /// operation may have counted on this one to tell it.
     pub fn change(&self, key: &ObjectKey, change: &Change) -> Result<Changed, Refusal> {
         self.change_and_read(key, change, |_| ()).map(|(changed, ())| changed)
     }
@@ -167,9 +171,18 @@ impl Keyspace {
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
         self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
-        let reserve = |bytes| self.reserve(open, bytes);
-        let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
-        Ok((Changed { position: open.dot().position, was_idle }, read))
+        let mut taken = 0;
+        let reserve = |bytes| {
+            let was_idle = self.reserve(open, bytes)?;
+            taken = bytes;
+            Ok(was_idle)
+        };
+        let applied = self.apply_change(&mut shard, hash, key, change, open, reserve, read);
+        if applied.is_err() {
+            // No cut has passed meanwhile: the shard is still locked.
+            self.give_back(open, taken);
+        }
+        applied.map(|(was_idle, read)| (Changed { position: open.dot().position, was_idle }, read))
     }
 
     /// Changes several objects and makes marks under one position: all of them, or none.
@@ -230,13 +243,21 @@ impl Keyspace {
 
     /// Takes room in the open segment. Returns whether it was empty.
     fn reserve(&self, open: OpenDot<'_>, bytes: u64) -> Result<bool, Refusal> {
-        let pending = &self.pending[buffer_of(open.dot().position)];
-        let before = pending.fetch_add(bytes, Ordering::Relaxed);
+        if bytes > OPEN_BYTES_MAX {
+            return Err(Refusal::TooLarge { bytes });
+        }
+        let before = self.pending[buffer_of(open.dot().position)].fetch_add(bytes, Ordering::Relaxed);
         if before + bytes <= OPEN_BYTES_MAX {
             return Ok(before == 0);
         }
-        pending.fetch_sub(bytes, Ordering::Relaxed);
-        Err(if bytes > OPEN_BYTES_MAX { Refusal::TooLarge { bytes } } else { Refusal::SegmentFull })
+        self.give_back(open, bytes);
+        Err(Refusal::SegmentFull { position: open.dot().position })
+    }
+
+    /// Gives room back that was taken. Others may have counted on the one who took it to tell the writer of the log: whoever is
+    /// refused tells it.
+    fn give_back(&self, open: OpenDot<'_>, bytes: u64) {
+        self.pending[buffer_of(open.dot().position)].fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Returns whether nothing waited before, and what `read` finds when the change is made.

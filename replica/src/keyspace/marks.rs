@@ -18,7 +18,7 @@ pub struct Mark {
     pub name: Arc<[u8]>,
     /// What is noted.
     pub value: MarkValue,
-    /// When it was made. The newest of a name wins.
+    /// When it was made, which tells when it may be dropped. The last that was made of a name counts.
     pub time: Timestamp,
 }
 
@@ -66,7 +66,8 @@ impl Marks {
         self.held().live.get(name).cloned()
     }
 
-    /// Takes over marks from the log or a snapshot.
+    /// Takes over marks from a snapshot, or from the log in its order: the last that was made of a name counts, whatever the
+    /// clock was then.
     pub(super) fn learn(&self, marks: &[Mark]) {
         let mut held = self.held();
         marks.iter().for_each(|mark| held.keep(mark));
@@ -76,7 +77,7 @@ impl Marks {
     pub(super) fn make(&self, mark: &Mark, open: Position) {
         let mut held = self.held();
         held.keep(mark);
-        keep_newest(&mut held.waiting[buffer_of(open)], mark);
+        held.waiting[buffer_of(open)].insert(mark.name.clone(), mark.clone());
     }
 
     /// Those that were made under a position that has been closed, in ascending order of their names.
@@ -99,20 +100,8 @@ impl Marks {
 
 impl Held {
     fn keep(&mut self, mark: &Mark) {
-        if keep_newest(&mut self.live, mark) {
+        if self.live.insert(mark.name.clone(), mark.clone()).is_none() {
             self.bytes += MARK_BYTES + mark.name.len();
         }
-    }
-}
-
-/// Returns whether the name is new.
-fn keep_newest(marks: &mut BTreeMap<Arc<[u8]>, Mark>, mark: &Mark) -> bool {
-    match marks.get_mut(&mark.name) {
-        Some(held) if held.time > mark.time => false,
-        Some(held) => {
-            *held = mark.clone();
-            false
-        }
-        None => marks.insert(mark.name.clone(), mark.clone()).is_none(),
     }
 }

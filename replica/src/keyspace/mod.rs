@@ -35,7 +35,7 @@ use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 pub use apply::{Ahead, Applied};
-pub use cut::Cut;
+pub use cut::{Cut, Freeze};
 pub use early::{Early, Removed, View};
 pub use frozen::{Frozen, Layout};
 pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
@@ -159,7 +159,7 @@ impl Keyspace {
 
     /// Bytes of changes that no segment has taken yet, estimated from above.
     pub fn pending_bytes(&self) -> u64 {
-        self.pending.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        self.pending.iter().map(|bytes| bytes.load(Ordering::Acquire)).sum()
     }
 
     /// About how many bytes of memory the objects take.
@@ -178,13 +178,7 @@ impl Keyspace {
         self.marks.get(name)
     }
 
-    /// Every mark, in ascending order of their names.
-    #[must_use]
-    pub fn marks(&self) -> Vec<Mark> {
-        self.marks.all()
-    }
-
-    /// Takes over marks from the own log or an own snapshot.
+    /// Takes over marks from an own snapshot, or from the own log in its order.
     pub fn learn_marks(&self, marks: &[Mark]) {
         self.marks.learn(marks);
     }

@@ -82,12 +82,15 @@ impl<'a> Locked<'a> {
         Some(object.get())
     }
 
-    /// What this replica's own tally has counted up and down, 0 and 0 where it has none.
+    /// What this replica's own tally has counted up and down in its present life, 0 and 0 where it has none. One that died in
+    /// the segment in which it was born lives on in it.
     pub(super) fn own_totals(&self, hash: u64, key: &ObjectKey) -> (u64, u64) {
         let own = self
             .get(hash, key.path_bytes(), key.kind())
             .and_then(|object| own_tally(object, self.keyspace.source.replica()));
-        own.filter(|tally| !tally.is_dead()).map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
+        let open = self.open().dot().position;
+        own.filter(|tally| !tally.is_dead() || tally.parts().birth == open)
+            .map_or((0, 0), |tally| (tally.parts().p, tally.parts().n))
     }
 
     /// The kind of a live object at `path` other than `kind`, if there is one.

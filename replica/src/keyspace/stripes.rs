@@ -66,13 +66,6 @@ impl Touched {
         Stripes(self.0.iter().map(|word| word.swap(0, Ordering::Relaxed)).collect())
     }
 
-    /// Adds those that have been touched to `stripes`, without forgetting them.
-    pub(super) fn add_to(&self, stripes: &mut Stripes) {
-        for (word, touched) in stripes.0.iter_mut().zip(&self.0) {
-            *word |= touched.load(Ordering::Relaxed);
-        }
-    }
-
     /// Remembers again what was taken.
     pub(super) fn put_back(&self, stripes: &Stripes) {
         for (touched, word) in self.0.iter().zip(&stripes.0) {

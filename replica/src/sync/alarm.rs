@@ -62,6 +62,10 @@ impl Alarms {
         standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()
     }
 
+    pub(crate) fn is_raised(&self, place: &str) -> bool {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).contains_key(place)
+    }
+
     /// What an alarm of this kind says, if there is one.
     pub(crate) fn of(&self, kind: ErrorKind) -> Option<String> {
         self.all().into_iter().find(|(_, (raised, _))| *raised == kind).map(|(_, (_, says))| says)

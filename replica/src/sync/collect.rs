@@ -99,7 +99,8 @@ impl Engine {
         let Some(oldest_kept) = kept.first().copied() else { return Ok(0) };
         let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
         for position in shelf.positions(self.soon()).await? {
-            if position >= old || kept.contains(&position) {
+            // What is newer than the older of its own is not this process's to delete: a successor may have fenced it.
+            if position >= old.min(oldest_kept) {
                 let known = self.kept().parts_of(position);
                 let parts = match known {
                     Some(parts) => parts,

@@ -204,10 +204,14 @@ impl Engine {
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
         let (Changed { position, was_idle }, result) = loop {
-            match change(&self.keyspace) {
+            let changed = change(&self.keyspace);
+            if changed.is_err() {
+                self.changed.raise();
+            }
+            match changed {
                 Ok(changed) => break changed,
                 // The segment is cut here and now, so that no writer outruns whoever polls `run`.
-                Err(Refusal::SegmentFull) => self.cut_when_full()?,
+                Err(Refusal::SegmentFull { position }) => self.cut_full(position)?,
                 Err(refusal @ Refusal::KindMismatch { .. }) => {
                     return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
                 }

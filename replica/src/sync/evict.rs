@@ -3,7 +3,7 @@
 
 use crdt_core::Position;
 
-use super::Engine;
+use super::{Engine, lineage};
 use crate::{
     error::{Error, ErrorKind},
     log::Eviction,
@@ -29,6 +29,13 @@ impl Engine {
             return Err(invalid("nobody of this name is known here"));
         }
         let applied = state.position_of(id);
+        let lineage = state.standing(id).lineage;
+        if let (Some(last), Some(applied)) = (last, applied)
+            && last < applied
+            && !lineage::holds(lineage, applied, last)
+        {
+            return Err(invalid("its log has no such position; `status` and the log itself tell which there are"));
+        }
         let last =
             last.or(applied).ok_or_else(|| invalid("nothing of its log has been applied here; name a position"))?;
         state.evictions.insert(id, Eviction { replica: replica.clone(), last });

@@ -7,10 +7,15 @@ use bytes::Bytes;
 use crdt_core::Position;
 use futures_util::future::select;
 
-use super::{Engine, outbox::Waiting, state::State, store::Patience};
+use super::{
+    Engine,
+    outbox::Waiting,
+    state::{State, fenced},
+    store::Patience,
+};
 use crate::{
     error::{Error, ErrorKind},
-    keyspace::{Cut, OPEN_BYTES_MAX},
+    keyspace::Cut,
     log::{Eviction, LogHeader, encode_segment, hash_of},
 };
 
@@ -55,13 +60,7 @@ impl Engine {
     }
 
     pub(crate) fn fenced(&self) -> Error {
-        let name = &self.own.name;
-        Error::new(
-            ErrorKind::Fenced,
-            format!(
-                "another process has taken this replica's log over; stop this one, or open another name: replica={name}"
-            ),
-        )
+        fenced(&self.own.name)
     }
 
     /// Cuts the open segment, even if it is empty. Returns its position, which is durable when the outbox is written.
@@ -71,10 +70,10 @@ impl Engine {
         self.publish(&mut state, &cut)
     }
 
-    /// Cuts, if the open segment is still nearly full: several writers may have found it so.
-    pub(crate) fn cut_when_full(&self) -> Result<(), Error> {
+    /// Cuts the segment at this position, which had no room: several writers may have found it so, and one of them cuts.
+    pub(crate) fn cut_full(&self, position: Position) -> Result<(), Error> {
         let mut state = self.state();
-        if self.keyspace.pending_bytes() > OPEN_BYTES_MAX / 4 {
+        if self.keyspace.open() == position {
             let cut = self.keyspace.cut();
             self.publish(&mut state, &cut)?;
             self.changed.raise();

@@ -1,7 +1,9 @@
 //! Dead tallies that wait until nobody can bring them back: `docs/architecture.md`, "Purging".
 //! Layer 4.
 
-use crdt_core::{Dot, Frontier, ReplicaId, Tally};
+use std::collections::BTreeSet;
+
+use crdt_core::{Dot, Frontier, ReplicaId, Tally, TallyParts};
 
 use crate::{
     key::ObjectKey,
@@ -32,6 +34,17 @@ impl Graves {
             Some(last) if last.needs == needs => last.dead.extend(dead),
             _ => self.0.push(Grave { needs, dead }),
         }
+    }
+
+    /// The same for tallies that a snapshot holds dead: most of them are known to be.
+    pub(crate) fn bury_new(&mut self, mut dead: Vec<(ObjectKey, Tally)>, needs: Frontier) {
+        let name = |(key, tally): &(ObjectKey, Tally)| {
+            let TallyParts { replica, birth, bp, bn, .. } = *tally.parts();
+            (key.clone(), replica, birth, bp, bn)
+        };
+        let known: BTreeSet<_> = self.0.iter().flat_map(|grave| grave.dead.iter().map(name)).collect();
+        dead.retain(|tally| !known.contains(&name(tally)));
+        self.bury(dead, needs);
     }
 
     /// Drops the tallies whose owner has been heard to its end and has acknowledged the death.

@@ -14,7 +14,7 @@ use super::{
     fetch::read_by_peers,
     lineage, probe,
     recover::Recovery,
-    run::logs_in,
+    run::{BOOTSTRAP, logs_in},
     snapshot::Kept,
     state::{State, own_history_lost},
     store::{Patience, Store, World},
@@ -172,13 +172,17 @@ impl Engine {
     async fn try_to_catch_up(self: &Arc<Self>, is_new: bool) {
         let catching_up = async {
             if is_new && let Err(error) = self.bootstrap().await {
-                self.alarms.raise("bootstrap", &error);
+                self.alarms.raise(BOOTSTRAP, &error);
             }
             self.catch_up().await;
         };
         let published = self.state().published.clone();
         let enough = async { if is_new { core::future::pending().await } else { self.wait_for(&published).await } };
         let (catching_up, enough) = (pin!(catching_up), pin!(enough));
-        select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
+        let tried = select(select(catching_up, enough), self.world.clock.sleep(self.settings.catch_up)).await;
+        if is_new && matches!(tried, Either::Right(_)) {
+            let says = "a new replica has not read all that its peers hold; it goes on, and reads give what has come";
+            self.alarms.raise(BOOTSTRAP, &Error::new(ErrorKind::Store, says));
+        }
     }
 }

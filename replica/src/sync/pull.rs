@@ -23,8 +23,8 @@ pub(crate) struct Puller {
     passed: Option<(Position, u32)>,
     /// How many objects are asked for at once.
     ahead: u32,
-    /// When the log was last looked over with a list.
-    looked_over: Duration,
+    /// When the log was last looked over with a list; `None` has it looked over as soon as there is nothing new.
+    looked_over: Option<Duration>,
 }
 
 /// What asking for the next object gave.
@@ -46,9 +46,16 @@ pub(crate) enum Pulled {
 const AHEAD_MAX: u32 = 8;
 
 impl Puller {
+    /// One that reads on for ever. A log of which nothing is known is looked over at once: its beginning may be collected.
     pub(crate) fn new(engine: &Engine, log: LogPlace, look: Arc<Signal>) -> Self {
-        let looked_over = engine.world.clock.elapsed();
+        let begun = engine.state().position_of(log.name.id()).is_some();
+        let looked_over = begun.then(|| engine.world.clock.elapsed());
         Self { log, look, passed: None, ahead: 1, looked_over }
+    }
+
+    /// One that reads to the end, and makes sure that it is the end.
+    pub(crate) fn once(log: LogPlace) -> Self {
+        Self { log, look: Arc::default(), passed: None, ahead: 1, looked_over: None }
     }
 
     /// Reads on for ever.
@@ -57,9 +64,8 @@ impl Puller {
         let mut pause = settings.poll_min;
         let place = format!("log {}", self.log.name);
         loop {
-            let pulled = self.pull(engine, Patience::For(settings.catch_up)).await;
+            let pulled = self.advance(engine, Patience::For(settings.catch_up)).await;
             match &pulled {
-                Ok(Pulled::Collected(_)) => {}
                 Ok(Pulled::NotThere) => engine.alarms.answered(&place),
                 Ok(_) => engine.alarms.clear(&place),
                 Err(error) => engine.alarms.raise(&place, error),
@@ -69,12 +75,7 @@ impl Puller {
                     pause = settings.poll_min;
                     continue;
                 }
-                Ok(Pulled::UpToDate | Pulled::NotThere) => {}
-                Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await {
-                    Ok(true) => continue,
-                    Ok(false) => engine.alarms.raise(&place, &out_of_reach(&self.log, next)),
-                    Err(error) => engine.alarms.raise(&place, &error),
-                },
+                Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Collected(_)) => {}
                 Ok(Pulled::Ended) | Err(_) => pause = settings.poll_max,
             }
             let (sleep, look) = (pin!(engine.world.clock.sleep(pause)), pin!(self.look.wait()));
@@ -85,8 +86,35 @@ impl Puller {
         }
     }
 
+    /// Asks for what comes next in the log, and applies what is there; where the log cannot give it, a snapshot does, of any
+    /// live replica.
+    pub(crate) async fn advance(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
+        let pulled = self.pull(engine, patience).await;
+        match pulled {
+            Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await? {
+                true => Ok(Pulled::Applied),
+                false => Err(out_of_reach(&self.log, next)),
+            },
+            // The log of one who was evicted may be gone with its bucket.
+            Ok(Pulled::NotThere | Pulled::UpToDate) | Err(_) => match self.missing_of_evicted(engine) {
+                Some(last) if engine.fetch_snapshot(&self.log, last).await.is_ok_and(|merged| merged) => {
+                    Ok(Pulled::Applied)
+                }
+                _ => pulled,
+            },
+            Ok(Pulled::Applied | Pulled::Ended) => pulled,
+        }
+    }
+
+    /// The last position that counts of an evicted log, if it has not been applied.
+    fn missing_of_evicted(&self, engine: &Engine) -> Option<Position> {
+        let state = engine.state();
+        let last = state.logs.get(&self.log.name.id())?.evicted.as_ref()?.last;
+        Some(last).filter(|last| state.position_of(self.log.name.id()) < Some(*last))
+    }
+
     /// Asks for what comes next in the log, and applies what is there.
-    pub(crate) async fn pull(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
+    async fn pull(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
         let id = self.log.name.id();
         let (at, lineage_end, heard, last) = {
             let state = engine.state();
@@ -123,6 +151,9 @@ impl Puller {
         let mut applied = 0;
         while let Some((position, object)) = objects.next().await {
             if last.is_some_and(|last| position > last) {
+                if applied == 0 {
+                    return Ok(Pulled::Ended);
+                }
                 break;
             }
             match object? {
@@ -211,13 +242,14 @@ impl Puller {
         patience: Patience,
     ) -> Result<Pulled, Error> {
         let now = engine.world.clock.elapsed();
-        if !known && now.saturating_sub(self.looked_over) < engine.settings.discovery_interval {
+        let lately = |at: Duration| now.saturating_sub(at) < engine.settings.discovery_interval;
+        if !known && self.looked_over.is_some_and(lately) {
             return Ok(Pulled::NotThere);
         }
         // The epochs first: what is in one of them when they are listed is in it afterwards.
         let newest = self.log.epochs(patience).await?.pop();
         let last = self.log.slots(next.epoch(), None, patience).await?.pop();
-        self.looked_over = now;
+        self.looked_over = Some(now);
         if last.is_some_and(|last| last >= next) {
             // It may have come since it was asked for, and then it is there the next time.
             return Ok(if self.log.exists(next, patience).await? { Pulled::Applied } else { Pulled::Collected(next) });
@@ -235,10 +267,15 @@ impl Puller {
         if has_gone_on || !stays {
             return Err(history_lost(&self.log.name, next));
         }
+        // Whoever said that there is more was wrong, or ahead of the log; if there is, it will be said again.
+        if let Some(log) = engine.state().logs.get_mut(&self.log.name.id()) {
+            log.heard = at;
+        }
         Ok(Pulled::UpToDate)
     }
 }
 
+/// What is missing may come into reach.
 fn out_of_reach(log: &LogPlace, next: Position) -> Error {
     let name = &log.name;
     let message = format!(

@@ -36,7 +36,7 @@ impl Recovery<'_> {
     pub(crate) async fn recover(&mut self, sealed: Position) -> Result<(State, Kept), Error> {
         let mut state = State::default();
         state.meet(&self.own.name)?;
-        let (snapshot, kept) = self.newest_snapshot().await?;
+        let (snapshot, kept) = self.newest_snapshot(sealed).await?;
         let mut at = None;
         if let Some(snapshot) = &snapshot {
             state.restore(self.keyspace, snapshot)?;
@@ -48,12 +48,14 @@ impl Recovery<'_> {
     }
 
     /// The newest own snapshot that verifies from end to end, and what is known of those that a recovery could begin with.
-    async fn newest_snapshot(&self) -> Result<(Option<Snapshot>, Vec<KeptSnapshot>), Error> {
+    async fn newest_snapshot(&self, sealed: Position) -> Result<(Option<Snapshot>, Vec<KeptSnapshot>), Error> {
         let shelf = Shelf::of(self.own);
         let mut kept: Vec<KeptSnapshot> = Vec::new();
         let mut newest = None;
         let mut fetched = Fetched::new();
-        for position in shelf.positions(self.patience).await?.into_iter().rev() {
+        // What lies beyond the seal is of a successor, who has fenced this process already.
+        let before = |position: &Position| *position < sealed;
+        for position in shelf.positions(self.patience).await?.into_iter().filter(before).rev() {
             let manifest = match shelf.manifest(position, self.patience).await {
                 Ok(Some(manifest)) => manifest,
                 Ok(None) => continue,

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crdt_core::{Dot, Frontier};
 use futures_util::{
     FutureExt, StreamExt,
-    future::{BoxFuture, select},
+    future::{BoxFuture, join_all, select},
     stream::FuturesUnordered,
 };
 
@@ -25,6 +25,9 @@ use crate::{
     name::ReplicaName,
     ports::{Hint, Hints},
 };
+
+/// Where the alarm is raised that a new replica has not read what its peers hold.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
 
 /// Who reads which log: hints wake them.
 type Looks = BTreeMap<(usize, ReplicaName), Arc<Signal>>;
@@ -56,8 +59,21 @@ impl Engine {
         for hints in &self.hints {
             tasks.push(self.keep_listening(&**hints, &looks).map(|()| None).boxed());
         }
+        if self.alarms.is_raised(BOOTSTRAP) {
+            tasks.push(self.finish_bootstrap().map(|()| None).boxed());
+        }
         loop {
-            for (number, log) in self.discover().await {
+            // Beside the tasks: a region that does not answer delays nothing but what comes from it.
+            let found = {
+                let mut discovered = pin!(self.discover().fuse());
+                loop {
+                    futures_util::select_biased! {
+                        found = discovered => break found,
+                        ended = tasks.select_next_some() => if let Some(error) = ended { return error },
+                    }
+                }
+            };
+            for (number, log) in found {
                 let place = (number, log.name.clone());
                 let mut looks = looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if log.name != self.own.name && !looks.contains_key(&place) {
@@ -78,6 +94,17 @@ impl Engine {
         }
     }
 
+    /// Goes on where opening had to stop, until everything that there was has been read once.
+    async fn finish_bootstrap(self: &Arc<Self>) {
+        loop {
+            let bootstrapped = self.bootstrap().await;
+            if self.catch_up().await && bootstrapped.is_ok() {
+                return;
+            }
+            self.world.clock.sleep(self.settings.poll_max).await;
+        }
+    }
+
     /// An observer has nothing to write when it is closed.
     async fn keep_open(&self) {
         while !self.closing.load(Ordering::Acquire) {
@@ -89,10 +116,11 @@ impl Engine {
     /// The logs that there are, with the number of the region they are in. A bucket that does not answer is skipped.
     pub(crate) async fn discover(&self) -> Vec<(usize, LogPlace)> {
         let patience = Patience::For(self.settings.catch_up);
+        let listed = join_all(self.regions.iter().map(|region| logs_in(region, &self.own, patience))).await;
         let mut found = Vec::new();
-        for (number, region) in self.regions.iter().enumerate() {
-            let place = format!("region {}", region.name);
-            match logs_in(region, &self.own, patience).await {
+        for (number, (region, logs)) in self.regions.iter().zip(listed).enumerate() {
+            let place = place_of(region);
+            match logs {
                 Ok(logs) => {
                     self.alarms.clear(&place);
                     found.extend(logs.into_iter().map(|log| (number, log)));
@@ -114,27 +142,29 @@ impl Engine {
     /// Reads every log until there is nothing new in any of them. Returns whether all of them were read to their ends.
     pub(crate) async fn catch_up(self: &Arc<Self>) -> bool {
         let patience = Patience::For(self.settings.catch_up);
-        let mut complete = true;
-        for (_, log) in self.discover().await {
+        let logs = self.discover().await;
+        let mut complete = !self.regions.iter().any(|region| self.alarms.is_raised(&place_of(region)));
+        for (_, log) in logs {
             if log.name == self.own.name {
                 continue;
             }
             let place = format!("log {}", log.name);
-            let mut puller = Puller::new(self, log, Arc::default());
+            let mut puller = Puller::once(log);
             loop {
-                match puller.pull(self, patience).await {
-                    Ok(Pulled::Applied) => continue,
-                    Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended) => break,
-                    Ok(Pulled::Collected(next)) => match self.fetch_snapshot(&puller.log, next).await {
-                        Ok(true) => continue,
-                        Ok(false) => {}
-                        Err(error) => self.alarms.raise(&place, &error),
-                    },
-                    Err(error) => self.alarms.raise(&place, &error),
+                match puller.advance(self, patience).await {
+                    Ok(Pulled::Applied) => {}
+                    // It has been looked over since this began.
+                    Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended | Pulled::Collected(_)) => break,
+                    Err(error) => {
+                        self.alarms.raise(&place, &error);
+                        complete = false;
+                        break;
+                    }
                 }
-                complete = false;
-                break;
             }
+        }
+        if complete {
+            self.alarms.clear(BOOTSTRAP);
         }
         complete
     }
@@ -184,11 +214,16 @@ impl Engine {
     async fn deal_with(&self, hints: &dyn Hints, hint: Hint, target: Option<BucketKey>) {
         if let Some(BucketKey::Log { replica, position }) = target {
             let token: Frontier = [Dot { replica: replica.id(), position }].into_iter().collect();
-            self.state().hear(Dot { replica: replica.id(), position });
+            self.state().hear_of_known(Dot { replica: replica.id(), position });
             select(pin!(self.wait_for(&token)), pin!(self.world.clock.sleep(self.settings.catch_up))).await;
         }
         hints.done(hint).await;
     }
+}
+
+/// Where the alarm is raised that a region does not answer.
+fn place_of(region: &Region) -> String {
+    format!("region {}", region.name)
 }
 
 /// The logs in one region's bucket. `like` says where in a bucket they are.

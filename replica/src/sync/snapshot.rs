@@ -10,7 +10,7 @@ use futures_util::future::select;
 use super::{Engine, shelf::Shelf, state::State, store::Patience};
 use crate::{
     error::{Error, ErrorKind},
-    keyspace::Frozen,
+    keyspace::{Freeze, Frozen},
     log::{Early, LogState, Manifest, PartRef, encode_manifest, encode_part},
     name::Roster,
 };
@@ -219,11 +219,10 @@ impl Engine {
         self.keyspace.forget_marks_before(Timestamp::from_millis(wall_ms.saturating_sub(MARKS_KEPT_MS)));
         let mut state = self.state();
         state.purge(&self.keyspace);
-        let (cut, frozen) = self.keyspace.cut_and_freeze();
+        let Freeze { cut, frozen, marks } = self.keyspace.cut_and_freeze();
         let position = self.publish(&mut state, &cut)?;
         self.flush.raise();
         self.changed.raise();
-        let marks = self.keyspace.marks();
         let manifest = Manifest {
             replica: self.own.name.clone(),
             position,

@@ -90,12 +90,17 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LostHistory`]: the own bucket was emptied or rolled back before this replica was opened.
+    /// [`ErrorKind::Fenced`] when they have read a later epoch of it; [`ErrorKind::LostHistory`] when they have read what is
+    /// not there: the own bucket was emptied or rolled back before this replica was opened.
     pub(crate) fn check_own(&self, own: &ReplicaName, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
         let Some(read) = theirs.get(own.id()) else { return Ok(()) };
         let Standing { at, lineage, .. } = self.standing(own.id());
         if at.is_some_and(|at| lineage::holds(lineage, at, read)) {
             return Ok(());
+        }
+        // A later epoch is one that somebody has claimed since.
+        if at.is_some_and(|at| read.epoch() > at.epoch()) {
+            return Err(fenced(own));
         }
         Err(own_history_lost(own, reader, read))
     }
@@ -131,7 +136,7 @@ impl State {
         Ok(())
     }
 
-    /// Moves on past a seal that counts.
+    /// Moves on past a seal that counts. One that has been passed before changes nothing.
     ///
     /// # Errors
     ///
@@ -139,6 +144,9 @@ impl State {
     pub(crate) fn pass_seal(&mut self, found: &FoundSeal) -> Result<(), Error> {
         let seal = found.seal();
         let Seal { header, lineage, .. } = seal;
+        if self.applied.frontier.covers(header.dot()) {
+            return Ok(());
+        }
         self.check_chain(header)?;
         found.names().iter().try_for_each(|name| self.meet(name).map(drop))?;
         let log = self.logs.entry(header.replica.id()).or_default();
@@ -207,6 +215,13 @@ impl State {
         log.heard = log.heard.max(Some(dot.position));
     }
 
+    /// The same from a hint, which may be wrong: it makes nobody known.
+    pub(crate) fn hear_of_known(&mut self, dot: Dot) {
+        if self.roster.get(dot.replica).is_some() {
+            self.hear(dot);
+        }
+    }
+
     /// Takes note of an eviction: of several, the greatest final position counts.
     pub(crate) fn evict(&mut self, replica: &ReplicaName, last: Position, declared: Dot) -> Result<(), Error> {
         let declared = [declared].into_iter().collect();
@@ -259,6 +274,12 @@ pub(crate) fn history_lost(replica: &ReplicaName, position: Position) -> Error {
              opened under a new name: replica={replica} position={position}"
         ),
     )
+}
+
+/// Somebody else writes the own log now.
+pub(crate) fn fenced(own: &ReplicaName) -> Error {
+    let says = "another process has taken this replica's log over; stop this one, or open another name";
+    Error::new(ErrorKind::Fenced, format!("{says}: replica={own}"))
 }
 
 /// The own log is not what a peer has read of it.

@@ -8,7 +8,9 @@ use crdt_core::{Frontier, Position, Timestamp};
 use super::store::{Patience, Store};
 use crate::{
     error::{Error, ErrorKind},
-    log::{FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal, parse_epoch},
+    log::{
+        BucketKey, FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal, parse_epoch,
+    },
     name::{ReplicaName, Roster},
     ports::Created,
 };
@@ -87,8 +89,11 @@ impl LogPlace {
         let after = after.map(|position| self.keys.log(&self.name, position));
         let prefix = self.keys.epoch_prefix(&self.name, epoch);
         let keys = self.store.list(&prefix, after.as_deref(), patience).await?;
-        let slot = |key: &String| u32::from_str_radix(key.strip_prefix(&prefix)?, 16).ok();
-        Ok(keys.iter().filter_map(slot).map(|slot| Position::new(epoch, slot)).collect())
+        let position = |key: &String| match self.keys.parse(key) {
+            Some(BucketKey::Log { position, .. }) => Some(position),
+            _ => None,
+        };
+        Ok(keys.iter().filter_map(position).collect())
     }
 
     /// True when something stands in this epoch beyond `position`.
