@@ -69,12 +69,14 @@ pub(crate) enum Command {
         skip_bad: bool,
     },
     /// Print what is at a path
-    #[command(after_help = "Example:\n  archipelago get goals/Marta\n  archipelago get goals/Marta --region eu-west-1 --json")]
-    Get {
-        path: String,
-    },
+    #[command(
+        after_help = "Example:\n  archipelago get goals/Marta\n  archipelago get goals/Marta --region eu-west-1 --json"
+    )]
+    Get { path: String },
     /// List the objects below a prefix, in the order of their paths
-    #[command(after_help = "Example:\n  archipelago scan goals/ --limit 10\n  archipelago scan goals/ --after goals/Marta")]
+    #[command(
+        after_help = "Example:\n  archipelago scan goals/ --limit 10\n  archipelago scan goals/ --after goals/Marta"
+    )]
     Scan {
         #[arg(default_value = "")]
         prefix: String,
@@ -95,10 +97,7 @@ pub(crate) enum Command {
     },
     /// Print where a counter stands among those below a prefix
     #[command(after_help = "Example:\n  archipelago rank goals/ goals/Marta")]
-    Rank {
-        prefix: String,
-        path: String,
-    },
+    Rank { prefix: String, path: String },
     /// List the registers that were written concurrently, and all their values
     #[command(after_help = "Example:\n  archipelago conflicts users/")]
     Conflicts {
@@ -126,9 +125,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  archipelago sync --region eu-west-1")]
     Sync,
     /// Declare that a replica will not come back: nobody waits for it any more
-    #[command(after_help = "Example:\n  archipelago evict eu-west-1\n  archipelago evict eu-west-1 --at 65a1b2c3/0000000f\n\n\
+    #[command(
+        after_help = "Example:\n  archipelago evict eu-west-1\n  archipelago evict eu-west-1 --at 65a1b2c3/0000000f\n\n\
         It cannot be undone. What that replica wrote beyond the position is ignored for ever; without --at that is as far as \
-        this region has read.")]
+        this region has read."
+    )]
     Evict {
         replica: String,
         /// The last position of its log that counts
@@ -152,14 +153,12 @@ pub(crate) enum Command {
     },
     /// Print one object of a region's bucket, decoded
     #[command(after_help = "Example:\n  archipelago show v1/log/us-east-1-cli/00000000/00000000")]
-    Show {
-        key: String,
-    },
+    Show { key: String },
     /// Print the completions for a shell
-    #[command(after_help = "Example:\n  archipelago completions bash > ~/.local/share/bash-completion/completions/archipelago")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    #[command(
+        after_help = "Example:\n  archipelago completions bash > ~/.local/share/bash-completion/completions/archipelago"
+    )]
+    Completions { shell: clap_complete::Shell },
     /// Print the manual page
     #[command(after_help = "Example:\n  archipelago man | man -l -")]
     Man,

@@ -317,18 +317,39 @@ mod tests {
             ("", "1: EOF while parsing a value"),
             ("{", "1: EOF while parsing an object"),
             ("[]", "2: invalid length 0, expected struct Line with 5 elements"),
-            (r#"{"op":"jump","kind":"or_set","path":"a"}"#, "12: unknown variant `jump`, expected one of `add`, `remove`, `set`, `delete`"),
-            (r#"{"op":"add","kind":"heap","path":"a"}"#, "26: unknown variant `heap`, expected one of `g_counter`, `pn_counter`, `lww_register`, `mv_register`, `or_set`"),
+            (
+                r#"{"op":"jump","kind":"or_set","path":"a"}"#,
+                "12: unknown variant `jump`, expected one of `add`, `remove`, `set`, `delete`",
+            ),
+            (
+                r#"{"op":"add","kind":"heap","path":"a"}"#,
+                "26: unknown variant `heap`, expected one of `g_counter`, `pn_counter`, `lww_register`, `mv_register`, `or_set`",
+            ),
             (r#"{"op":"add","path":"a"}"#, "23: missing field `kind`"),
             (r#"{"kind":"or_set","path":"a","value":1}"#, "38: missing field `op`"),
             (r#"{"op":"add","kind":"or_set","value":1}"#, "38: missing field `path`"),
             (r#"{"op":"add","kind":"or_set","path":"a"}"#, "39: missing field `value`"),
-            (r#"{"op":"add","kind":"or_set","path":"a","value":1,"by":1}"#, "50: `by` is for counters that are added to"),
-            (r#"{"op":"add","kind":"g_counter","path":"a","value":1}"#, "43: `value` is for sets and for registers that are set"),
-            (r#"{"op":"add","kind":"g_counter","path":"a","by":-1}"#, "43: a g_counter only grows: -1; a pn_counter goes both ways"),
-            (r#"{"op":"set","kind":"or_set","path":"a","value":1}"#, "13: `set` is for lww_register and mv_register, not for or_set"),
+            (
+                r#"{"op":"add","kind":"or_set","path":"a","value":1,"by":1}"#,
+                "50: `by` is for counters that are added to",
+            ),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","value":1}"#,
+                "43: `value` is for sets and for registers that are set",
+            ),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","by":-1}"#,
+                "43: a g_counter only grows: -1; a pn_counter goes both ways",
+            ),
+            (
+                r#"{"op":"set","kind":"or_set","path":"a","value":1}"#,
+                "13: `set` is for lww_register and mv_register, not for or_set",
+            ),
             (r#"{"op":"remove","kind":"g_counter","path":"a"}"#, "16: `remove` is for or_set, not for g_counter"),
-            (r#"{"op":"add","kind":"g_counter","path":"a","x":1}"#, "45: unknown field `x`, expected one of `op`, `kind`, `path`, `by`, `value`"),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","x":1}"#,
+                "45: unknown field `x`, expected one of `op`, `kind`, `path`, `by`, `value`",
+            ),
             (r#"{"op":"add","op":"add","kind":"g_counter","path":"a"}"#, "16: duplicate field `op`"),
         ] {
             assert_eq!(wrong(line), says, "{line}");
