@@ -1,0 +1,173 @@
+//! What the command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Counters, registers and sets that several regions change at once, each alone if it must, and that end up the same
+/// everywhere. All that is between the regions is a bucket for each of them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "archipelago",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done; 1 failed, or something differs; 2 wrong usage or configuration; 3 nothing at the path; \
+                  4 the replica was fenced or evicted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where a command works, and how it prints.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The configuration [default: archipelago.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The region to work from [default: the first that is configured]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) region: Option<String>,
+    /// What a command that writes is called [default: the region's name and -cli]. Two at once need two names
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) replica: Option<String>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a configuration with a local directory for each region
+    #[command(after_help = "Example:\n  archipelago init\n  archipelago init --dir try paris tokyo")]
+    Init {
+        /// The folder to write it in
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// What the regions are called [default: us-east-1 eu-west-1 ap-southeast-1]
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Apply operations, one JSON object a line, and return when all of them are durable
+    #[command(after_help = "Example:\n  \
+        echo '{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"goals/Marta\",\"by\":1}' | archipelago apply\n  \
+        archipelago apply goals.ndjson --resume goals\n\n\
+        Operations: add (counters: by, 1 if it is not given, negative for a pn_counter; sets: value), remove (sets: value), \
+        set (registers: value, any JSON), delete (kind may be left out). Kinds: g_counter, pn_counter, lww_register, \
+        mv_register, or_set.")]
+    Apply {
+        /// The file to read; - or nothing is standard input
+        file: Option<PathBuf>,
+        /// Remember how many lines of this source are done, in the same segment as what they did. The same command, repeated
+        /// after a crash, goes on where the durable state ends: no line is lost or applied twice
+        #[arg(long, value_name = "NAME")]
+        resume: Option<String>,
+        /// Count lines that are wrong, and go on
+        #[arg(long)]
+        skip_bad: bool,
+    },
+    /// Print what is at a path
+    #[command(
+        after_help = "Example:\n  archipelago get goals/Marta\n  archipelago get goals/Marta --region eu-west-1 --json"
+    )]
+    Get { path: String },
+    /// List the objects below a prefix, in the order of their paths
+    #[command(
+        after_help = "Example:\n  archipelago scan goals/ --limit 10\n  archipelago scan goals/ --after goals/Marta"
+    )]
+    Scan {
+        #[arg(default_value = "")]
+        prefix: String,
+        /// Print at most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        /// Begin behind this path
+        #[arg(long, value_name = "PATH")]
+        after: Option<String>,
+    },
+    /// Print the greatest counters below a prefix
+    #[command(after_help = "Example:\n  archipelago top goals/ -n 3")]
+    Top {
+        prefix: String,
+        /// How many
+        #[arg(short, default_value_t = 10, value_name = "N")]
+        n: usize,
+    },
+    /// Print where a counter stands among those below a prefix
+    #[command(after_help = "Example:\n  archipelago rank goals/ goals/Marta")]
+    Rank { prefix: String, path: String },
+    /// List the registers that were written concurrently, and all their values
+    #[command(after_help = "Example:\n  archipelago conflicts users/")]
+    Conflicts {
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Print what is known of every replica's log, what is wrong, and what was requested
+    #[command(after_help = "Example:\n  archipelago status --region eu-west-1")]
+    Status,
+    /// Print changes as they arrive, until interrupted
+    #[command(after_help = "Example:\n  archipelago watch goals/ --json")]
+    Watch {
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Delete what is at a path
+    #[command(after_help = "Example:\n  archipelago delete carts/ada\n  archipelago delete carts/ada --kind or_set")]
+    Delete {
+        path: String,
+        /// Only what is of this kind
+        #[arg(long, value_name = "KIND")]
+        kind: Option<replica::Kind>,
+    },
+    /// Read until up to date with all peers, then write a snapshot
+    #[command(after_help = "Example:\n  archipelago sync --region eu-west-1")]
+    Sync,
+    /// Declare that a replica will not come back: nobody waits for it any more
+    #[command(
+        after_help = "Example:\n  archipelago evict eu-west-1\n  archipelago evict eu-west-1 --at 65a1b2c3/0000000f\n\n\
+        It cannot be undone. What that replica wrote beyond the position is ignored for ever; without --at that is as far as \
+        this region has read."
+    )]
+    Evict {
+        replica: String,
+        /// The last position of its log that counts
+        #[arg(long, value_name = "POSITION", value_parser = position)]
+        at: Option<replica::Position>,
+    },
+    /// Compare every region's snapshots part by part where they hold the same changes; exit 1 if anything differs
+    #[command(after_help = "Example:\n  archipelago verify")]
+    Verify,
+    /// Print all values below a prefix as operations that `apply` takes
+    #[command(after_help = "Example:\n  archipelago export users/ > users.ndjson")]
+    Export {
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// List the segments, seals and snapshots of a region's bucket
+    #[command(after_help = "Example:\n  archipelago log\n  archipelago log us-east-1-cli --region us-east-1")]
+    Log {
+        /// Only those of this replica
+        replica: Option<String>,
+    },
+    /// Print one object of a region's bucket, decoded
+    #[command(after_help = "Example:\n  archipelago show v1/log/us-east-1-cli/00000000/00000000")]
+    Show { key: String },
+    /// Print the completions for a shell
+    #[command(
+        after_help = "Example:\n  archipelago completions bash > ~/.local/share/bash-completion/completions/archipelago"
+    )]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  archipelago man | man -l -")]
+    Man,
+}
+
+/// A position as it is printed: epoch and slot in hexadecimal digits.
+fn position(text: &str) -> Result<replica::Position, String> {
+    let digits = |part: &str| u32::from_str_radix(part, 16).ok().filter(|_| part.len() == 8);
+    text.split_once('/')
+        .and_then(|(epoch, slot)| Some(replica::Position::new(digits(epoch)?, digits(slot)?)))
+        .ok_or_else(|| "a position is two times eight hexadecimal digits, such as 65a1b2c3/0000000f".to_owned())
+}

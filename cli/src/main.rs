@@ -1,0 +1,87 @@
+//! The command `archipelago`.
+
+mod apply;
+mod args;
+mod change;
+mod config;
+mod failure;
+mod groups;
+mod init;
+mod inspect;
+mod lines;
+mod operation;
+mod output;
+mod read;
+mod session;
+mod status;
+mod stored;
+mod verify;
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+use crate::{
+    args::{Cli, Command},
+    failure::{Failure, Outcome},
+    output::Output,
+    session::Session,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init { dir, names } => return init::init(&dir, &names),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "archipelago", &mut io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let session = Session::new(&global)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
+    runtime.block_on(async {
+        let mut out = Output::new(global.json);
+        let code = serve(command, &session, &mut out).await?;
+        out.flush()?;
+        Ok(code)
+    })
+}
+
+async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {
+    match command {
+        Command::Apply { file, resume, skip_bad } => {
+            apply::apply(session, file.as_deref(), resume.as_deref(), skip_bad, out).await
+        }
+        Command::Get { path } => read::get(session, &path, out).await,
+        Command::Scan { prefix, limit, after } => read::scan(session, &prefix, limit, after.as_deref(), out).await,
+        Command::Top { prefix, n } => read::top(session, &prefix, n, out).await,
+        Command::Rank { prefix, path } => read::rank(session, &prefix, &path, out).await,
+        Command::Conflicts { prefix } => read::conflicts(session, &prefix, out).await,
+        Command::Export { prefix } => read::export(session, &prefix, out).await,
+        Command::Watch { prefix } => read::watch(session, &prefix, out).await,
+        Command::Status => status::status(session, out).await,
+        Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
+        Command::Sync => change::sync(session, out).await,
+        Command::Evict { replica, at } => change::evict(session, &replica, at, out).await,
+        Command::Verify => verify::verify(session, out).await,
+        Command::Log { replica } => inspect::log(session, replica.as_deref(), out).await,
+        Command::Show { key } => inspect::show(session, &key, out).await,
+        Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
+    }
+}

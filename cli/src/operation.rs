@@ -1,0 +1,387 @@
+//! Operations: one change each, as a line of JSON.
+//!
+//! ```json
+//! {"op":"add","kind":"pn_counter","path":"goals/Marta","by":1}
+//! ```
+
+use std::{borrow::Cow, fmt};
+
+use replica::{Batch, Json, Kind, Value, key::check_path};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, Visitor},
+};
+
+/// A change that a line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Operation {
+    pub(crate) path: String,
+    pub(crate) change: Change,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    Increment(u64),
+    Count(i64),
+    Set(Register, Json),
+    Add(Json),
+    Remove(Json),
+    /// Of one kind, or of all.
+    Delete(Option<Kind>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Register {
+    Lww,
+    Mv,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Counted in bytes from 1, where one is known.
+    pub(crate) column: usize,
+    pub(crate) says: String,
+}
+
+impl Operation {
+    /// The operation that a line is.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, Wrong> {
+        let read: Line<'_> = serde_json::from_slice(line).map_err(|error| {
+            let says = error.to_string();
+            // The line that the parser counts is always the first.
+            let says = says.rsplit_once(" at line ").map_or(&*says, |(says, _)| says).to_owned();
+            Wrong { column: error.column().max(1), says }
+        })?;
+        let change = read.change().map_err(|(field, says)| {
+            let named = format!("\"{field}\"");
+            let place = line.windows(named.len()).position(|window| window == named.as_bytes());
+            Wrong { column: place.map_or(line.len().max(1), |place| place + 1), says }
+        })?;
+        Ok(Self { path: read.path.0.into_owned(), change })
+    }
+
+    /// Adds the change to a batch.
+    pub(crate) fn put(&self, batch: &mut Batch<'_>) {
+        let path = &self.path;
+        match &self.change {
+            Change::Increment(by) => drop(batch.g_counter(path).add(*by)),
+            Change::Count(by) => drop(batch.pn_counter(path).add(*by)),
+            Change::Set(Register::Lww, value) => drop(batch.lww_register(path).set(value)),
+            Change::Set(Register::Mv, value) => drop(batch.mv_register(path).set(value)),
+            Change::Add(value) => drop(batch.or_set(path).add(value)),
+            Change::Remove(value) => drop(batch.or_set(path).remove(value)),
+            Change::Delete(None) => batch.delete(path),
+            Change::Delete(Some(Kind::GCounter)) => drop(batch.g_counter(path).delete()),
+            Change::Delete(Some(Kind::PnCounter)) => drop(batch.pn_counter(path).delete()),
+            Change::Delete(Some(Kind::LwwRegister)) => drop(batch.lww_register::<Json>(path).delete()),
+            Change::Delete(Some(Kind::MvRegister)) => drop(batch.mv_register::<Json>(path).delete()),
+            Change::Delete(Some(Kind::OrSet)) => drop(batch.or_set::<Json>(path).delete()),
+        }
+    }
+
+    /// True when what it does depends on what the operations before it have made.
+    pub(crate) const fn looks_back(&self) -> bool {
+        matches!(self.change, Change::Delete(None))
+    }
+}
+
+/// A line as it stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    op: Op,
+    #[serde(default, deserialize_with = "given")]
+    kind: Option<OfKind>,
+    #[serde(borrow)]
+    path: Path<'a>,
+    #[serde(default, deserialize_with = "given")]
+    by: Option<By>,
+    #[serde(default, deserialize_with = "given")]
+    value: Option<serde_json::Value>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Op {
+    Add,
+    Remove,
+    Set,
+    Delete,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OfKind {
+    GCounter,
+    PnCounter,
+    LwwRegister,
+    MvRegister,
+    OrSet,
+}
+
+impl Line<'_> {
+    /// What it asks for, or the field that does not fit and why.
+    fn change(&self) -> Result<Change, (&'static str, String)> {
+        let kind = match self.kind {
+            Some(OfKind::GCounter) => Some(Kind::GCounter),
+            Some(OfKind::PnCounter) => Some(Kind::PnCounter),
+            Some(OfKind::LwwRegister) => Some(Kind::LwwRegister),
+            Some(OfKind::MvRegister) => Some(Kind::MvRegister),
+            Some(OfKind::OrSet) => Some(Kind::OrSet),
+            None if self.op == Op::Delete => None,
+            None => return Err(("", "missing field `kind`".to_owned())),
+        };
+        let counts = matches!((self.op, kind), (Op::Add, Some(Kind::GCounter | Kind::PnCounter)));
+        let takes_value = matches!(
+            (self.op, kind),
+            (Op::Add | Op::Remove, Some(Kind::OrSet)) | (Op::Set, Some(Kind::LwwRegister | Kind::MvRegister))
+        );
+        let kind_name = kind.map_or("", Kind::name);
+        if !(counts || takes_value || self.op == Op::Delete) {
+            let (op, ops) = match self.op {
+                Op::Add => ("add", "g_counter, pn_counter and or_set"),
+                Op::Remove => ("remove", "or_set"),
+                Op::Set => ("set", "lww_register and mv_register"),
+                Op::Delete => ("delete", "every kind"),
+            };
+            return Err(("kind", format!("`{op}` is for {ops}, not for {kind_name}")));
+        }
+        if self.by.is_some() && !counts {
+            return Err(("by", "`by` is for counters that are added to".to_owned()));
+        }
+        if self.value.is_some() && !takes_value {
+            return Err(("value", "`value` is for sets and for registers that are set".to_owned()));
+        }
+        let by = self.by.map_or(1, |by| by.0);
+        let value = || self.value.clone().map(Json).ok_or(("", "missing field `value`".to_owned()));
+        Ok(match (self.op, kind) {
+            (Op::Add, Some(Kind::GCounter)) => {
+                let negative = |_| ("by", format!("a g_counter only grows: {by}; a pn_counter goes both ways"));
+                Change::Increment(u64::try_from(by).map_err(negative)?)
+            }
+            (Op::Add, Some(Kind::PnCounter)) => Change::Count(by),
+            (Op::Add, _) => Change::Add(value()?),
+            (Op::Remove, _) => Change::Remove(value()?),
+            (Op::Set, Some(Kind::LwwRegister)) => Change::Set(Register::Lww, value()?),
+            (Op::Set, _) => Change::Set(Register::Mv, value()?),
+            (Op::Delete, kind) => Change::Delete(kind),
+        })
+    }
+}
+
+/// A field that may be missing. To be `null` is something else.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// An amount: a whole number of 64 bits with a sign.
+#[derive(Clone, Copy)]
+struct By(i64);
+
+impl<'de> Deserialize<'de> for By {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = By;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number between -2^63 and 2^63 - 1")
+            }
+
+            fn visit_i64<E>(self, by: i64) -> Result<By, E> {
+                Ok(By(by))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, by: u64) -> Result<By, E> {
+                let beyond = |_| E::invalid_value(serde::de::Unexpected::Unsigned(by), &self);
+                i64::try_from(by).map(By).map_err(beyond)
+            }
+        }
+
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// A path that is one.
+struct Path<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Path<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Checked;
+
+        impl<'de> Visitor<'de> for Checked {
+            type Value = Path<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path")
+            }
+
+            fn visit_borrowed_str<E: serde::de::Error>(self, path: &'de str) -> Result<Path<'de>, E> {
+                check_path(path).map_err(E::custom)?;
+                Ok(Path(Cow::Borrowed(path)))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Path<'de>, E> {
+                check_path(path).map_err(E::custom)?;
+                Ok(Path(Cow::Owned(path.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Checked)
+    }
+}
+
+/// A line to be written.
+#[derive(Serialize)]
+struct Written<'a> {
+    op: &'static str,
+    kind: &'static str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<serde_json::Value>,
+}
+
+/// The lines that make what is at a path, once each.
+pub(crate) fn making(path: &str, value: &Value) -> Vec<String> {
+    let line = |op, kind: Kind, by, value: Option<&replica::Bytes>| {
+        let value = value.and_then(|bytes| <Json as replica::Content>::decode(bytes).ok()).map(|json| json.0);
+        serde_json::to_string(&Written { op, kind: kind.name(), path, by, value }).map_err(serde_json::Error::custom)
+    };
+    let count = |kind, total: i128| -> Result<Vec<String>, _> {
+        steps(total).map(|by| line("add", kind, Some(by), None)).collect()
+    };
+    let hold = |op, kind, values: &[replica::Bytes]| -> Result<Vec<String>, _> {
+        values.iter().map(|value| line(op, kind, None, Some(value))).collect()
+    };
+    let lines = match value {
+        Value::GCounter(total) => count(Kind::GCounter, i128::try_from(*total).unwrap_or(i128::MAX)),
+        Value::PnCounter(total) => count(Kind::PnCounter, *total),
+        Value::LwwRegister(value) => hold("set", Kind::LwwRegister, value.as_slice()),
+        Value::MvRegister(values) => hold("set", Kind::MvRegister, values),
+        Value::OrSet(elements) => hold("add", Kind::OrSet, elements),
+    };
+    lines.unwrap_or_default()
+}
+
+/// The amounts that come to `total`, each of 64 bits.
+fn steps(mut total: i128) -> impl Iterator<Item = i64> {
+    core::iter::from_fn(move || {
+        let step = i64::try_from(total.clamp(i128::from(i64::MIN), i128::from(i64::MAX))).ok()?;
+        total -= i128::from(step);
+        (step != 0).then_some(step)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Change {
+        Operation::parse(line.as_bytes()).unwrap().change
+    }
+
+    fn wrong(line: &str) -> String {
+        let Wrong { column, says } = Operation::parse(line.as_bytes()).unwrap_err();
+        format!("{column}: {says}")
+    }
+
+    #[test]
+    fn every_operation_is_read() {
+        assert_eq!(parsed(r#"{"op":"add","kind":"g_counter","path":"a"}"#), Change::Increment(1));
+        assert_eq!(parsed(r#"{"op":"add","kind":"pn_counter","path":"a","by":-3}"#), Change::Count(-3));
+        assert_eq!(
+            parsed(r#"{"op":"set","kind":"lww_register","path":"a","value":null}"#),
+            Change::Set(Register::Lww, Json(json!(null)))
+        );
+        assert_eq!(
+            parsed(r#"{"op":"set","kind":"mv_register","path":"a","value":{"b":[1]}}"#),
+            Change::Set(Register::Mv, Json(json!({"b": [1]})))
+        );
+        assert_eq!(parsed(r#"{"op":"add","kind":"or_set","path":"a","value":"x"}"#), Change::Add(Json(json!("x"))));
+        assert_eq!(parsed(r#"{"op":"remove","kind":"or_set","path":"a","value":7}"#), Change::Remove(Json(json!(7))));
+        assert_eq!(parsed(r#"{"op":"delete","path":"a"}"#), Change::Delete(None));
+        assert_eq!(parsed(r#"{"op":"delete","kind":"or_set","path":"a"}"#), Change::Delete(Some(Kind::OrSet)));
+        let escaped = Operation::parse(br#" {"path":"gr\u00fcn\/\"1\"","op":"delete"} "#).unwrap();
+        assert_eq!(escaped.path, "gr\u{fc}n/\"1\"");
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_with_its_column() {
+        for (line, says) in [
+            ("", "1: EOF while parsing a value"),
+            ("{", "1: EOF while parsing an object"),
+            ("[]", "2: invalid length 0, expected struct Line with 5 elements"),
+            (
+                r#"{"op":"jump","kind":"or_set","path":"a"}"#,
+                "12: unknown variant `jump`, expected one of `add`, `remove`, `set`, `delete`",
+            ),
+            (
+                r#"{"op":"add","kind":"heap","path":"a"}"#,
+                "26: unknown variant `heap`, expected one of `g_counter`, `pn_counter`, `lww_register`, `mv_register`, `or_set`",
+            ),
+            (r#"{"op":"add","path":"a"}"#, "23: missing field `kind`"),
+            (r#"{"kind":"or_set","path":"a","value":1}"#, "38: missing field `op`"),
+            (r#"{"op":"add","kind":"or_set","value":1}"#, "38: missing field `path`"),
+            (r#"{"op":"add","kind":"or_set","path":"a"}"#, "39: missing field `value`"),
+            (
+                r#"{"op":"add","kind":"or_set","path":"a","value":1,"by":1}"#,
+                "50: `by` is for counters that are added to",
+            ),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","value":1}"#,
+                "43: `value` is for sets and for registers that are set",
+            ),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","by":-1}"#,
+                "43: a g_counter only grows: -1; a pn_counter goes both ways",
+            ),
+            (
+                r#"{"op":"set","kind":"or_set","path":"a","value":1}"#,
+                "13: `set` is for lww_register and mv_register, not for or_set",
+            ),
+            (r#"{"op":"remove","kind":"g_counter","path":"a"}"#, "16: `remove` is for or_set, not for g_counter"),
+            (
+                r#"{"op":"add","kind":"g_counter","path":"a","x":1}"#,
+                "45: unknown field `x`, expected one of `op`, `kind`, `path`, `by`, `value`",
+            ),
+            (r#"{"op":"add","op":"add","kind":"g_counter","path":"a"}"#, "16: duplicate field `op`"),
+        ] {
+            assert_eq!(wrong(line), says, "{line}");
+        }
+        let by = |by: &str| wrong(&format!(r#"{{"op":"add","kind":"g_counter","path":"a","by":{by}}}"#));
+        for amount in ["1.5", "1e3", "9223372036854775808", "-9223372036854775809", "\"1\"", "null"] {
+            assert!(by(amount).contains("expected a whole number between -2^63 and 2^63 - 1"), "{}", by(amount));
+        }
+        for path in ["", "a\\u0000", "a\\n"] {
+            let says = wrong(&format!(r#"{{"op":"delete","path":"{path}"}}"#));
+            assert!(says.contains("path"), "{says}");
+        }
+        let long = wrong(&format!(r#"{{"op":"delete","path":"{}"}}"#, "x".repeat(1_025)));
+        assert!(long.contains("1,024") || long.contains("1024"), "{long}");
+        assert_eq!(Operation::parse(b"{\"op\":\"delete\",\"path\":\"\xff\"}").unwrap_err().column, 24);
+    }
+
+    #[test]
+    fn what_is_exported_is_what_is_read() {
+        let bytes = |text: &str| replica::Bytes::from(text.as_bytes());
+        assert_eq!(making("a", &Value::GCounter(3)), [r#"{"op":"add","kind":"g_counter","path":"a","by":3}"#]);
+        let large = i128::from(i64::MIN) * 2;
+        assert_eq!(making("a", &Value::PnCounter(large)).len(), 2);
+        assert_eq!(
+            making("a\"", &Value::OrSet(vec![bytes("lamp"), bytes("7")])),
+            [
+                r#"{"op":"add","kind":"or_set","path":"a\"","value":"lamp"}"#,
+                r#"{"op":"add","kind":"or_set","path":"a\"","value":7}"#
+            ]
+        );
+        for line in making("a", &Value::MvRegister(vec![bytes("x"), bytes("null")])) {
+            assert!(matches!(parsed(&line), Change::Set(Register::Mv, _)), "{line}");
+        }
+    }
+}

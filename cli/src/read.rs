@@ -1,0 +1,183 @@
+//! Looking at values: `get`, `scan`, `top`, `rank`, `conflicts`, `export`, `watch`.
+
+use std::process::ExitCode;
+
+use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, Replica, key::ObjectKey};
+use serde::Serialize;
+
+use crate::{
+    failure::{Failure, Outcome},
+    operation,
+    output::{Output, Shown, in_line, json, kind_of, moment, plain},
+    session::Session,
+};
+
+pub(crate) async fn get(session: &Session, path: &str, out: &mut Output) -> Outcome {
+    let replica = session.observe().await?;
+    let values = replica.get(path)?;
+    if values.is_empty() {
+        return Err(Failure::missing(path));
+    }
+    let several = values.len() > 1;
+    for value in &values {
+        let key = ObjectKey::new(path, kind_of(value)).map_err(|error| Failure::failed(error.to_string()))?;
+        if out.is_json() {
+            out.object(&Shown::new(&key, Some(value)))?;
+            continue;
+        }
+        if several {
+            out.line(format_args!("{}:", key.kind()))?;
+        }
+        for line in plain(value) {
+            out.line(line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn scan(
+    session: &Session,
+    prefix: &str,
+    limit: Option<usize>,
+    after: Option<&str>,
+    out: &mut Output,
+) -> Outcome {
+    let replica = session.observe().await?;
+    let mut found = replica.scan(prefix).limit(limit.unwrap_or(usize::MAX));
+    if let Some(after) = after {
+        // Behind every kind at that path.
+        let last = Kind::ALL.into_iter().max().unwrap_or(Kind::OrSet);
+        found = found.after(&ObjectKey::new(after, last).map_err(|error| Failure::usage(format!("--after: {error}")))?);
+    }
+    for (key, value) in found {
+        if out.is_json() {
+            out.object(&Shown::new(&key, Some(&value)))?;
+        } else {
+            out.line(format_args!("{}\t{}\t{}", key.path(), key.kind(), in_line(&value)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Standing<'a> {
+    rank: usize,
+    path: &'a str,
+    kind: &'static str,
+    value: i128,
+}
+
+impl<'a> Standing<'a> {
+    fn new(ranked: &'a Ranked) -> Self {
+        Self { rank: ranked.rank, path: ranked.key.path(), kind: ranked.key.kind().name(), value: ranked.value }
+    }
+}
+
+pub(crate) async fn top(session: &Session, prefix: &str, count: usize, out: &mut Output) -> Outcome {
+    let replica = session.observe().await?;
+    let ranked = replica.leaderboard(prefix)?.top(count);
+    let widest = ranked.iter().map(|ranked| ranked.value.to_string().len()).max().unwrap_or(0);
+    for ranked in &ranked {
+        if out.is_json() {
+            out.object(&Standing::new(ranked))?;
+        } else {
+            out.line(format_args!("{:>4}  {:>widest$}  {}", ranked.rank, ranked.value, ranked.key.path()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn rank(session: &Session, prefix: &str, path: &str, out: &mut Output) -> Outcome {
+    let replica = session.observe().await?;
+    let board = replica.leaderboard(prefix)?;
+    let ranked = board.rank(path).ok_or_else(|| Failure::missing(path))?;
+    if out.is_json() {
+        out.object(&Standing::new(&ranked))?;
+    } else {
+        out.line(format_args!("{} of {}: {}", ranked.rank, board.len(), ranked.value))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct ShownConflict<'a> {
+    path: &'a str,
+    kind: &'static str,
+    writes: Vec<ShownWrite<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownWrite<'a> {
+    value: serde_json::Value,
+    replica: &'a str,
+    time: String,
+}
+
+pub(crate) async fn conflicts(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
+    let replica = session.observe().await?;
+    for Conflict { key, writes, .. } in replica.conflicts(prefix) {
+        let shown = |write: &LiveWrite| (json(&write.value), moment(write.timestamp.millis()));
+        if out.is_json() {
+            let writes = writes.iter().map(|write| {
+                let (value, time) = shown(write);
+                ShownWrite { value, replica: write.replica.as_str(), time }
+            });
+            out.object(&ShownConflict { path: key.path(), kind: key.kind().name(), writes: writes.collect() })?;
+            continue;
+        }
+        out.line(format_args!("{}\t{}", key.path(), key.kind()))?;
+        for write in &writes {
+            let (value, time) = shown(write);
+            out.line(format_args!("  {time}  {}  {value}", write.replica))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn export(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
+    let replica = session.observe().await?;
+    for (key, value) in replica.scan(prefix) {
+        for line in operation::making(key.path(), &value) {
+            out.line(line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct ShownChange<'a> {
+    #[serde(flatten)]
+    object: Shown<'a>,
+    origin: &'a str,
+}
+
+pub(crate) async fn watch(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
+    let replica: Replica = session.follow().await?;
+    let mut watch = replica.watch(prefix);
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        let event = tokio::select! {
+            event = watch.next() => event,
+            _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
+        };
+        match event {
+            None => return Ok(ExitCode::SUCCESS),
+            Some(Event::Lagged) if out.is_json() => out.line(r#"{"lagged":true}"#)?,
+            Some(Event::Lagged) => out.line("too much changed to be told one by one; `scan` shows what is there")?,
+            Some(Event::Changed { key, value, origin }) => {
+                let origin = match &origin {
+                    Origin::Here => "here",
+                    Origin::Replica(name) => name.as_str(),
+                    Origin::Snapshot => "snapshot",
+                };
+                if out.is_json() {
+                    out.object(&ShownChange { object: Shown::new(&key, value.as_ref()), origin })?;
+                } else {
+                    let value = value.as_ref().map_or_else(|| "(deleted)".to_owned(), in_line);
+                    out.line(format_args!("{}\t{}\t{value}\t{origin}", key.path(), key.kind()))?;
+                }
+            }
+        }
+        out.flush()?;
+    }
+}
