@@ -79,8 +79,7 @@ pub(crate) async fn apply(
     let bar = progress(file);
     let (send, mut groups) = mpsc::channel(GROUPS_WAITING);
     let reader = Reader::new(name.clone(), begun, skip_bad, send, bar.clone());
-    // Not a task: nobody waits for a terminal that says nothing more.
-    std::thread::spawn(move || reader.run(input));
+    read_aside(reader, input);
 
     let mut applier = Applier { replica: &replica, source, name, skip_bad, summary: Summary::default() };
     let interrupted = tokio::signal::ctrl_c();
@@ -102,6 +101,12 @@ pub(crate) async fn apply(
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
+}
+
+/// Nobody waits for its end: a terminal may never say anything more.
+#[expect(clippy::disallowed_methods, reason = "reading waits for whoever writes, which no task may")]
+fn read_aside(reader: Reader, input: Lines) {
+    std::thread::spawn(move || reader.run(input));
 }
 
 async fn refuse_if_begun_elsewhere(replica: &Replica, source: &Source, name: &str) -> Outcome<()> {

@@ -131,7 +131,9 @@ pub(crate) enum Command {
         this region has read."
     )]
     Evict {
-        replica: String,
+        /// The replica that is gone
+        #[arg(value_name = "REPLICA")]
+        name: String,
         /// The last position of its log that counts
         #[arg(long, value_name = "POSITION", value_parser = position)]
         at: Option<replica::Position>,
@@ -149,7 +151,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  archipelago log\n  archipelago log us-east-1-cli --region us-east-1")]
     Log {
         /// Only those of this replica
-        replica: Option<String>,
+        #[arg(value_name = "REPLICA")]
+        name: Option<String>,
     },
     /// Print one object of a region's bucket, decoded
     #[command(after_help = "Example:\n  archipelago show v1/log/us-east-1-cli/00000000/00000000")]

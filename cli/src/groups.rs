@@ -216,7 +216,7 @@ impl Reader {
         self.send.blocking_send(Ok(group)).map_err(|_| Ended)
     }
 
-    fn fail(&self, says: String) -> Result<(), Ended> {
+    fn fail(&self, says: impl std::fmt::Display) -> Result<(), Ended> {
         let _gone = self.send.blocking_send(Err(Failure::failed(format!("{}: {says}", self.name))));
         Err(Ended)
     }

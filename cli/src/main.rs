@@ -78,9 +78,9 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Status => status::status(session, out).await,
         Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
         Command::Sync => change::sync(session, out).await,
-        Command::Evict { replica, at } => change::evict(session, &replica, at, out).await,
+        Command::Evict { name, at } => change::evict(session, &name, at, out).await,
         Command::Verify => verify::verify(session, out).await,
-        Command::Log { replica } => inspect::log(session, replica.as_deref(), out).await,
+        Command::Log { name } => inspect::log(session, name.as_deref(), out).await,
         Command::Show { key } => inspect::show(session, &key, out).await,
         Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
     }

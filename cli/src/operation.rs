@@ -323,7 +323,7 @@ mod tests {
             ),
             (
                 r#"{"op":"add","kind":"heap","path":"a"}"#,
-                "26: unknown variant `heap`, expected one of `g_counter`, `pn_counter`, `lww_register`, `mv_register`, `or_set`",
+                "25: unknown variant `heap`, expected one of `g_counter`, `pn_counter`, `lww_register`, `mv_register`, `or_set`",
             ),
             (r#"{"op":"add","path":"a"}"#, "23: missing field `kind`"),
             (r#"{"kind":"or_set","path":"a","value":1}"#, "38: missing field `op`"),

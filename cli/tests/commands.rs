@@ -1,0 +1,315 @@
+//! The command as its user calls it: configuration, changes, reading, what is wrong, and going on after a kill.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
+    command.current_dir(folder).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("it runs")
+}
+
+/// What a command prints that ends well.
+fn says(folder: &Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {:?}\n{out}\n{err}", output.status);
+    out
+}
+
+/// The code of a command that fails, and what it says.
+fn fails(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = run(folder, arguments);
+    (output.status.code().expect("it has not been killed"), text(&output.stderr))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn applied(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(folder, &[&["apply"], arguments].concat()).stdin(Stdio::piped()).spawn().expect("it runs");
+    // A command that has stopped reads no more.
+    let _closed = child.stdin.take().expect("a pipe").write_all(input);
+    child.wait_with_output().expect("it ends")
+}
+
+/// A configuration of three regions, and nothing in their buckets.
+fn configured() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(says(folder.path(), &["init"]).contains("us-east-1, eu-west-1, ap-southeast-1"));
+    folder
+}
+
+#[expect(clippy::disallowed_methods, reason = "other processes go on meanwhile")]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+fn objects(printed: &str) -> Vec<Value> {
+    printed.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+}
+
+#[test]
+fn a_configuration_is_written_once_and_read() {
+    let folder = configured();
+    let (code, says) = fails(folder.path(), &["init"]);
+    assert_eq!((code, says.contains("is there already")), (1, true), "{says}");
+    for (text, code, part) in [
+        ("", 2, "no [[region]]"),
+        ("[[region]]\nname = \"a\"", 2, "missing field `bucket`"),
+        ("[[region]]\nname = \"a\"\nbucket = \"file:x\"\nmore = 1", 2, "unknown field `more`"),
+        ("[[region]]\nname = \"A b\"\nbucket = \"file:x\"", 2, "the name of a region"),
+        ("[[region]]\nname = \"a\"\nbucket = \"s3://x\"", 2, "s3"),
+        ("[[region]]\nname = \"a\"\nbucket = \"x\"", 2, "file:DIR"),
+        (
+            "[[region]]\nname = \"a\"\nbucket = \"file:x\"\n[[region]]\nname = \"a\"\nbucket = \"file:y\"",
+            2,
+            "two regions",
+        ),
+        (
+            "[[region]]\nname = \"a\"\nbucket = \"file:x\"\n[[region]]\nname = \"b\"\nbucket = \"file:./x\"",
+            2,
+            "one bucket",
+        ),
+        ("[[region", 2, "line 1"),
+    ] {
+        let file = folder.path().join("wrong.toml");
+        std::fs::write(&file, text).expect("it is written");
+        let (found, says) = fails(folder.path(), &["--config", "wrong.toml", "status"]);
+        assert_eq!((found, says.contains(part)), (code, true), "{text}: {says}");
+    }
+    let (code, says) = fails(folder.path(), &["--config", "nowhere.toml", "status"]);
+    assert_eq!((code, says.contains("nowhere.toml")), (2, true), "{says}");
+    let (code, says) = fails(folder.path(), &["--region", "mars", "status"]);
+    assert_eq!((code, says.contains("us-east-1, eu-west-1")), (2, true), "{says}");
+    assert_eq!(fails(folder.path(), &["frob"]).0, 2);
+}
+
+#[test]
+fn what_one_region_applies_every_region_reads() {
+    let folder = configured();
+    let lines = br#"{"op":"add","kind":"pn_counter","path":"goals/Marta","by":3}
+{"op":"add","kind":"pn_counter","path":"goals/Ada"}
+{"op":"add","kind":"or_set","path":"carts/ada","value":"lamp"}
+
+{"op":"add","kind":"or_set","path":"carts/ada","value":7}
+{"op":"remove","kind":"or_set","path":"carts/ada","value":"lamp"}
+{"op":"set","kind":"lww_register","path":"users/ada","value":{"name":"Ada","tags":["a",null]}}
+{"op":"set","kind":"mv_register","path":"title","value":"Draft"}
+{"op":"add","kind":"g_counter","path":"views","by":9223372036854775807}
+{"op":"add","kind":"g_counter","path":"gone"}
+{"op":"delete","path":"gone"}"#;
+    let output = applied(folder.path(), &[], lines);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["applied"], &summary["rejected"], &summary["skipped"]), (&json!(10), &json!(0), &json!(1)));
+    let other = folder.path();
+    for region in ["us-east-1", "eu-west-1", "ap-southeast-1"] {
+        let get =
+            |path: &str| objects(&says(other, &["--region", region, "--json", "get", path])).remove(0)["value"].clone();
+        assert_eq!(get("goals/Marta"), json!(3));
+        assert_eq!(get("carts/ada"), json!([7]));
+        assert_eq!(get("users/ada"), json!({"name": "Ada", "tags": ["a", null]}));
+        assert_eq!(get("title"), json!(["Draft"]));
+        assert_eq!(get("views"), json!(9_223_372_036_854_775_807_i64));
+        assert_eq!(fails(other, &["--region", region, "get", "gone"]).0, 3);
+    }
+    assert_eq!(says(other, &["get", "goals/Marta"]), "3\n");
+    assert_eq!(says(other, &["get", "title"]), "Draft\n");
+    assert_eq!(says(other, &["scan", "goals/"]), "goals/Ada\tpn_counter\t1\ngoals/Marta\tpn_counter\t3\n");
+    assert_eq!(says(other, &["scan", "goals/", "--limit", "1"]).lines().count(), 1);
+    assert_eq!(says(other, &["scan", "goals/", "--after", "goals/Ada"]).lines().count(), 1);
+    assert_eq!(objects(&says(other, &["--json", "top", "goals/", "-n", "1"]))[0]["path"], "goals/Marta");
+    assert!(says(other, &["top", "goals/"]).contains("1  3  goals/Marta"));
+    assert_eq!(says(other, &["rank", "goals/", "goals/Ada"]), "2 of 2: 1\n");
+    assert_eq!(fails(other, &["rank", "goals/", "goals/Nobody"]).0, 3);
+    assert!(says(other, &["status"]).contains("us-east-1-cli"));
+    assert_eq!(objects(&says(other, &["--json", "status"]))[0]["objects"], 7, "one of them is deleted");
+
+    let exported = says(other, &["export"]);
+    let copy = configured();
+    assert!(applied(copy.path(), &[], exported.as_bytes()).status.success());
+    assert_eq!(says(copy.path(), &["export"]), exported);
+    assert_eq!(says(copy.path(), &["scan"]), says(other, &["scan"]));
+
+    says(other, &["delete", "goals/Ada", "--region", "eu-west-1"]);
+    assert_eq!(fails(other, &["get", "goals/Ada"]).0, 3);
+    assert_eq!(fails(other, &["delete", "goals/Ada"]).0, 3);
+    assert_eq!(fails(other, &["delete", "goals/Marta", "--kind", "or_set"]).0, 3);
+}
+
+#[test]
+fn regions_that_have_read_the_same_verify_as_the_same() {
+    let folder = configured();
+    for region in ["us-east-1", "eu-west-1"] {
+        let line = format!("{{\"op\":\"set\",\"kind\":\"lww_register\",\"path\":\"name\",\"value\":\"{region}\"}}\n");
+        assert!(applied(folder.path(), &["--region", region], line.as_bytes()).status.success());
+    }
+    assert!(says(folder.path(), &["verify"]).contains("nothing to compare"));
+    for region in ["us-east-1", "eu-west-1"] {
+        says(folder.path(), &["sync", "--region", region]);
+    }
+    let compared = objects(&says(folder.path(), &["verify", "--json"]));
+    assert!(compared.iter().any(|compared| compared["region"] == "eu-west-1"), "{compared:?}");
+    assert!(compared.iter().all(|compared| compared["same"] == true), "{compared:?}");
+
+    let listed = objects(&says(folder.path(), &["log", "--json"]));
+    assert!(["segment", "seal", "snapshot"].iter().all(|what| listed.iter().any(|entry| entry["what"] == *what)));
+    for entry in &listed {
+        let shown = says(folder.path(), &["show", entry["key"].as_str().expect("a key")]);
+        assert_eq!(objects(&shown)[0]["what"], entry["what"], "{shown}");
+    }
+    let snapshot = listed.iter().find(|entry| entry["what"] == "snapshot").expect("there is one");
+    let shown = objects(&says(folder.path(), &["show", snapshot["key"].as_str().expect("a key")]));
+    let part = shown[1]["part"].as_str().expect("a part");
+    assert_eq!(objects(&says(folder.path(), &["show", part]))[0]["path"], "name");
+
+    // A part that is damaged is found.
+    let file = folder.path().join("buckets/us-east-1").join(part);
+    let mut bytes = std::fs::read(&file).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("it is written");
+    let (code, says) = fails(folder.path(), &["verify"]);
+    assert_eq!((code, says.contains(part)), (1, true), "{says}");
+}
+
+#[test]
+fn concurrent_writes_are_conflicts_and_a_replica_is_evicted() {
+    let folder = configured();
+    // Neither has read what the other wrote: they write under names of their own, at once.
+    let line =
+        |value: &str| format!("{{\"op\":\"set\",\"kind\":\"mv_register\",\"path\":\"title\",\"value\":\"{value}\"}}\n");
+    let alone = folder.path().join("alone.toml");
+    std::fs::write(&alone, "[[region]]\nname = \"eu-west-1\"\nbucket = \"file:buckets/eu-west-1\"\n").expect("written");
+    assert!(applied(folder.path(), &["--config", "alone.toml"], line("ours").as_bytes()).status.success());
+    assert!(applied(folder.path(), &[], line("theirs").as_bytes()).status.success());
+    let conflicts = objects(&says(folder.path(), &["conflicts", "--json"]));
+    let written = conflicts.first().map_or(0, |conflict| conflict["writes"].as_array().map_or(0, Vec::len));
+    // The second may have read the first while it was opened, and superseded it then.
+    assert!(written == 0 || written == 2, "{conflicts:?}");
+
+    let evicted = says(folder.path(), &["evict", "eu-west-1-cli"]);
+    assert!(evicted.contains("eu-west-1-cli is evicted: its log ends at "), "{evicted}");
+    let (code, says) = fails(folder.path(), &["sync", "--region", "eu-west-1"]);
+    assert_eq!(code, 4, "{says}");
+}
+
+#[test]
+fn a_bad_line_stops_the_run_where_it_stands_or_is_skipped() {
+    let folder = configured();
+    let lines = b"{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"a\"}\n{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"a\",\"by\":1.5}\n{\"op\":\"add\",\"kind\":\"or_set\",\"path\":\"a\",\"value\":1}\n{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"b\"}\n";
+    let output = applied(folder.path(), &[], lines);
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!(summary["applied"], 1);
+    assert!(text(&output.stderr).contains("standard input:2:"), "{}", text(&output.stderr));
+    assert_eq!((says(folder.path(), &["get", "a"]), fails(folder.path(), &["get", "b"]).0), ("1\n".to_owned(), 3));
+
+    let output = applied(folder.path(), &["--skip-bad"], lines);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["applied"], &summary["rejected"]), (&json!(2), &json!(2)));
+    assert_eq!(
+        (says(folder.path(), &["get", "a"]), says(folder.path(), &["get", "b"])),
+        ("2\n".to_owned(), "1\n".to_owned())
+    );
+
+    for (bad, part) in [
+        (&b"nonsense"[..], ":1:2: expected ident"),
+        (b"{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"\xff\"}", ":1:"),
+        (b"{\"op\":\"delete\",\"path\":\"\"}", ":1:24: a path is not empty"),
+        (&vec![b' '; 9 << 20], "a line has at most 8388608 bytes"),
+    ] {
+        let output = applied(folder.path(), &[], bad);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(part), "{part}: {}", text(&output.stderr));
+    }
+    assert_eq!(fails(folder.path(), &["apply", "nowhere.ndjson"]).0, 1);
+}
+
+/// Three processes apply three parts at once, are killed at random and started again with the same name: nothing is lost and
+/// nothing counts twice.
+#[test]
+fn killed_processes_go_on_exactly_where_the_durable_state_ends() {
+    const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+    const LINES: usize = 48_000;
+    let folder = configured();
+    let mut truth: BTreeMap<String, i64> = BTreeMap::new();
+    for (region, name) in REGIONS.iter().enumerate() {
+        let mut file = std::fs::File::create(folder.path().join(format!("{name}.ndjson"))).expect("a file");
+        let mut lines = String::new();
+        for line in 0..LINES / 3 {
+            let (team, by) = (format!("goals/{}", (line * 7 + region) % 230), if line % 29 == 0 { -1 } else { 1 });
+            *truth.entry(team.clone()).or_default() += by;
+            lines += &format!("{{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"{team}\",\"by\":{by}}}\n");
+            lines += &format!(
+                "{{\"op\":\"add\",\"kind\":\"or_set\",\"path\":\"scorers/{}\",\"value\":\"{line}\"}}\n",
+                line % 230
+            );
+        }
+        file.write_all(lines.as_bytes()).expect("it is written");
+    }
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut kills = 0;
+    let mut left: Vec<&str> = REGIONS.to_vec();
+    while !left.is_empty() {
+        assert!(kills < 500, "it gets nowhere");
+        let started: Vec<_> = left
+            .iter()
+            .map(|name| {
+                let (file, source) = (format!("{name}.ndjson"), format!("goals-{name}"));
+                let arguments = ["--region", *name, "apply", &file, "--resume", &source];
+                (*name, command(folder.path(), &arguments).spawn().expect("it runs"))
+            })
+            .collect();
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // Longer from time to time, so that it ends on a slow machine too.
+        pause(Duration::from_millis(20 + (random >> 33) % (60 + 10 * kills)));
+        for (name, mut child) in started {
+            match child.try_wait().expect("it can be asked") {
+                Some(status) => {
+                    let output = child.wait_with_output().expect("it has ended");
+                    assert!(status.success(), "{name}: {}", text(&output.stderr));
+                    left.retain(|waiting| *waiting != name);
+                }
+                None => {
+                    child.kill().expect("it is killed");
+                    child.wait().expect("it has ended");
+                    kills += 1;
+                }
+            }
+        }
+    }
+    assert!(kills >= 3, "{kills}");
+    for region in REGIONS {
+        let printed = objects(&says(folder.path(), &["--region", region, "--json", "scan", "goals/"]));
+        let found: BTreeMap<String, i64> = printed
+            .iter()
+            .map(|object| {
+                (object["path"].as_str().expect("a path").to_owned(), object["value"].as_i64().expect("a number"))
+            })
+            .collect();
+        assert_eq!(found, truth, "{region}");
+    }
+    // Once more, and with another input: nothing is done, and it is told.
+    let output = run(folder.path(), &["apply", "us-east-1.ndjson", "--resume", "goals-us-east-1"]);
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
+    assert_eq!((&summary["applied"], &summary["skipped"]), (&json!(0), &json!(2 * LINES / 3)));
+    let (code, says) = fails(folder.path(), &["apply", "eu-west-1.ndjson", "--resume", "goals-us-east-1"]);
+    assert_eq!((code, says.contains("are not those that were done")), (1, true), "{says}");
+    let (code, says) =
+        fails(folder.path(), &["--region", "eu-west-1", "apply", "us-east-1.ndjson", "--resume", "goals-us-east-1"]);
+    assert_eq!((code, says.contains("begun by the replica us-east-1-cli")), (1, true), "{says}");
+}
