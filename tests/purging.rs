@@ -1,0 +1,116 @@
+//! The model's rules of purging and of what a log publishes, on whole replicas. The numbers are those of the histories that
+//! showed each rule: see `museum_keyspace` for the others.
+
+use std::time::Duration;
+
+use replica::{
+    ErrorKind,
+    log::{LogHeader, decode},
+};
+use sim::SimBucket;
+use tests::stage::{Actor, Stage};
+
+/// Everything has been read, and acknowledged, by everybody.
+fn settle(stage: &mut Stage, actors: &[&Actor]) {
+    for _ in 0..6 {
+        actors.iter().for_each(|actor| actor.add("other", 1).expect("it counts"));
+        stage.pass(4);
+    }
+}
+
+/// M4. B deletes what A counted, and C hears of it; A does not. What C waits for before it purges is taken after the deletion
+/// was merged: taken before, A would have acknowledged all of it long ago, and what A counts on would come back whole.
+#[test]
+fn m04_a_purge_waits_for_the_very_deletion_to_be_acknowledged() {
+    let mut stage = Stage::new(71, 3);
+    let [a, b, c] = [stage.open("a", 0), stage.open("b", 1), stage.open("c", 2)];
+    a.add("likes", 5).expect("it counts");
+    settle(&mut stage, &[&a, &b, &c]);
+    let now = stage.executor.world().now();
+    let dark = now..now + Duration::from_secs(60);
+    // A hears nobody, and everybody hears A.
+    [1, 2].into_iter().for_each(|region: usize| a.links[region].unreachable(dark.clone()));
+    let _deleted = b.replica.delete("likes").expect("it is deleted");
+    stage.pass(10);
+    assert_eq!((a.count("likes"), b.count("likes"), c.count("likes")), (5, 0, 0));
+    for _ in 0..5 {
+        b.add("other", 1).expect("it counts");
+        c.add("other", 1).expect("it counts");
+        stage.pass(4);
+    }
+    assert_eq!((b.status().dead_tallies, c.status().dead_tallies), (1, 1), "its owner has not heard");
+    a.add("likes", 1).expect("it counts");
+    stage.pass(10);
+    assert_eq!((b.count("likes"), c.count("likes")), (1, 1), "what B had seen stays deleted");
+    stage.pass(60);
+    settle(&mut stage, &[&a, &b, &c]);
+    for actor in [&a, &b, &c] {
+        assert_eq!((actor.count("likes"), actor.status().dead_tallies), (1, 0));
+    }
+}
+
+/// M11. The last change is a deletion, and then nothing is written but what acknowledges: empty segments, which nobody
+/// acknowledges in turn. Nothing dead is left all the same.
+#[test]
+fn m11_a_purge_does_not_wait_for_empty_segments() {
+    let mut stage = Stage::new(72, 3);
+    let [a, b, c] = [stage.open("a", 0), stage.open("b", 1), stage.open("c", 2)];
+    for actor in [&a, &b, &c] {
+        actor.add("likes", 5).expect("it counts");
+    }
+    stage.pass(10);
+    let _deleted = c.replica.delete("likes").expect("it is deleted");
+    stage.pass(60);
+    for actor in [&a, &b, &c] {
+        assert_eq!((actor.count("likes"), actor.status().dead_tallies), (0, 0));
+    }
+}
+
+/// The headers of a log, in its order, as far as they have not been collected.
+fn headers(store: &SimBucket, name: &str) -> Vec<LogHeader> {
+    let folder = format!("v1/log/{name}/");
+    let keys = store.keys().into_iter().filter(|key| key.starts_with(&folder));
+    let header = |key: String| {
+        let object = store.peek(&key).expect("it was listed");
+        decode(&object, &key, None).expect("it is whole").header().clone()
+    };
+    keys.map(header).collect()
+}
+
+/// M9. A replica crashes and comes back with less than it had published. What it publishes and acknowledges only grows, in seals
+/// too: a peer that believed it earlier was right.
+#[test]
+fn m09_what_a_log_publishes_and_acknowledges_only_grows() {
+    for seed in 0..20 {
+        let mut stage = Stage::new(seed, 2);
+        stage.settings.retention = Duration::from_secs(1 << 20);
+        let mut one = stage.open("one", 0);
+        let two = stage.open("two", 1);
+        for life in 0..6 {
+            for _ in 0..5 {
+                one.add("likes", 1).expect("it counts");
+                two.add("likes", 1).expect("it counts");
+                stage.executor.pass(Duration::from_millis(300 + 97 * seed + 41 * life));
+            }
+            stage.crash(one);
+            // It is opened while nobody can be asked what it had seen.
+            let now = stage.executor.world().now();
+            let dark = now..now + Duration::from_secs(30);
+            one = stage.try_open_with("one", 0, |links| links[1].unreachable(dark), |_| {}).expect("it opens");
+            one.add("alone", 1)
+                .map_or_else(|error| assert_eq!(error.kind(), replica::ErrorKind::Backpressure), |()| ());
+            stage.pass(40);
+        }
+        let headers = headers(&stage.stores[0], "one");
+        assert!(headers.len() > 30, "{}", headers.len());
+        for pair in headers.windows(2) {
+            let [before, after] = pair else { continue };
+            let at = after.position;
+            assert!(after.frontier.covers_all(&before.frontier), "seed {seed}: the frontier goes back at {at}");
+            assert!(after.ack.covers_all(&before.ack), "seed {seed}: an acknowledgement is taken back at {at}");
+            assert!(after.frontier.covers_all(&after.ack), "seed {seed}: more is acknowledged than published at {at}");
+            assert!(after.hlc >= before.hlc, "seed {seed}: time goes back at {at}");
+        }
+        assert_eq!(one.count("likes"), 60, "seed {seed}");
+    }
+}
