@@ -92,6 +92,7 @@ mod tests {
             packed.insert(index, value);
         }
         assert_eq!(packed.as_slice(), [1, 2, 3]);
+        assert_eq!(alloc::format!("{packed:?}"), "[1, 2, 3]");
         packed.as_mut_slice()[0] = 5;
         packed.retain(|value| *value > 2);
         assert_eq!(packed.as_slice(), [5, 3]);

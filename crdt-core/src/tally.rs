@@ -283,3 +283,19 @@ impl Changes for CounterChanges {
         self.0.iter().for_each(|tally| visit(tally.dot()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_just_born_or_has_just_died_is_a_tally() {
+        let replica = ReplicaId::named("ann");
+        let (birth, later) = (Position::new(1, 2), Position::new(1, 3));
+        let parts = TallyParts { replica, birth, last: birth, p: 5, n: 3, bp: 5, bn: 3 };
+        assert!(Tally::try_from(parts).unwrap().is_dead());
+        assert!(Tally::try_from(TallyParts { birth: later, ..parts }).is_err());
+        assert!(Tally::try_from(TallyParts { bp: 6, ..parts }).is_err());
+        assert!(Tally::try_from(TallyParts { bn: 4, ..parts }).is_err());
+    }
+}
