@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use replica::{
-    Kind, Position,
+    Kind, Position, ReplicaId,
     log::{Manifest, Part, PartRef, decode_part},
 };
 use serde::Serialize;
@@ -15,9 +15,6 @@ use crate::{
     session::Session,
     stored,
 };
-
-/// The last position of each log that changed anything: snapshots with equal ones hold the same changes.
-type Changes = Vec<(String, Position)>;
 
 /// A snapshot, and the region that it is in.
 struct Found {
@@ -36,11 +33,11 @@ struct Compared<'a> {
 }
 
 pub(crate) async fn verify(session: &Session, out: &mut Output) -> Outcome {
-    let mut groups: BTreeMap<Changes, Vec<Found>> = BTreeMap::new();
+    let mut groups: BTreeMap<BTreeMap<ReplicaId, Position>, Vec<Found>> = BTreeMap::new();
     for (region, configured) in session.regions.iter().enumerate() {
         for name in stored::replicas(&*configured.bucket).await? {
             for manifest in stored::manifests(&*configured.bucket, &name).await? {
-                groups.entry(changes(&manifest)).or_default().push(Found { region, manifest });
+                groups.entry(manifest.changes()).or_default().push(Found { region, manifest });
             }
         }
     }
@@ -88,10 +85,6 @@ pub(crate) async fn verify(session: &Session, out: &mut Output) -> Outcome {
 fn place(session: &Session, found: &Found) -> String {
     let Found { region, manifest } = found;
     format!("{}: {} at {}", session.regions[*region].name, manifest.replica, manifest.position)
-}
-
-fn changes(manifest: &Manifest) -> Changes {
-    manifest.logs.iter().filter_map(|log| Some((log.replica.to_string(), log.last_change?))).collect()
 }
 
 /// The parts of a snapshot, read from end to end.

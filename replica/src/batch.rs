@@ -227,7 +227,8 @@ impl Replica {
     /// # Errors
     ///
     /// What `changes` returns: an [`Error`] as it is, anything else as the cause of an [`ErrorKind::Invalid`]. Those of any of
-    /// the changes, [`ErrorKind::Invalid`] beyond 8 MiB, and [what stops every write](crate::Replica#what-stops-every-write). Nothing is changed.
+    /// the changes, [`ErrorKind::Invalid`] beyond 8 MiB, and [what stops every
+    /// write](crate::Replica#what-stops-every-write). Nothing is changed.
     ///
     /// # Cost
     ///

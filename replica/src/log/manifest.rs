@@ -1,6 +1,8 @@
 //! Manifests: what a snapshot holds beside its parts, and where the parts are.
 //! Layer 3.
 
+use std::collections::BTreeMap;
+
 use blake3::Hash;
 use bytes::Bytes;
 use crdt_core::{Dot, Frontier, Kind, Position, ReplicaId, Timestamp};
@@ -109,6 +111,12 @@ impl Manifest {
     pub fn frontier(&self) -> Frontier {
         let dot = |log: &LogState| log.applied.map(|position| Dot { replica: log.replica.id(), position });
         self.logs.iter().filter_map(dot).collect()
+    }
+
+    /// The last position of each log that changed anything. Snapshots in which it is equal hold the same changes.
+    #[must_use]
+    pub fn changes(&self) -> BTreeMap<ReplicaId, Position> {
+        self.logs.iter().filter_map(|log| Some((log.replica.id(), log.last_change?))).collect()
     }
 }
 

@@ -96,12 +96,12 @@ impl Engine {
     /// The two kept snapshots stay, and the newest that has outlived `retention`, which tells how old the log is.
     async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<usize, Error> {
         let mut deleted = 0;
-        let kept: BTreeSet<Position> = self.kept().snapshots.iter().map(|kept| kept.position).collect();
-        let Some(oldest_kept) = kept.first().copied() else { return Ok(0) };
+        let Some(oldest_kept) = self.kept().positions().first().copied() else { return Ok(0) };
+        // What is newer than the older of its own is not this process's to delete: a successor may have fenced it.
+        let stays_from = old.min(oldest_kept);
         let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
         for position in shelf.positions(self.soon()).await? {
-            // What is newer than the older of its own is not this process's to delete: a successor may have fenced it.
-            if position >= old.min(oldest_kept) {
+            if position >= stays_from {
                 let known = self.kept().parts_of(position);
                 let parts = match known {
                     Some(parts) => parts,
@@ -117,7 +117,7 @@ impl Engine {
             }
         }
         for (written, content) in shelf.parts(self.soon()).await? {
-            if written < old.min(oldest_kept) && !named.contains(&(written, *content.as_bytes())) {
+            if written < stays_from && !named.contains(&(written, *content.as_bytes())) {
                 self.own.store.delete(&self.keys.part(&self.own.name, written, content), self.soon()).await?;
                 deleted += 1;
             }

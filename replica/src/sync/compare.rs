@@ -13,8 +13,17 @@ use crate::{
     name::ReplicaName,
 };
 
-/// Which of a peer's snapshots was looked at last, for which of ours, and whether they were of the same changes.
-type Looked = BTreeMap<ReplicaName, (Position, Position, bool)>;
+/// A look at the newest snapshot of a peer.
+#[derive(Clone, Copy)]
+struct Look {
+    ours: Position,
+    theirs: Position,
+    /// Whether they are of the same changes.
+    same_changes: bool,
+}
+
+/// The last look at each peer.
+type Looked = BTreeMap<ReplicaName, Look>;
 
 impl Engine {
     /// Compares each snapshot that is taken with the newest of every peer. A peer whose snapshot is not of the same changes,
@@ -31,7 +40,7 @@ impl Engine {
     async fn compare_with_peers(&self, looked: &mut Looked) {
         let Some(ours) = self.kept().snapshots.last().cloned() else { return };
         let waits = |name: &ReplicaName| {
-            let is_done = |(at, _, was_same): &(Position, Position, bool)| *at == ours.position && *was_same;
+            let is_done = |look: &Look| look.ours == ours.position && look.same_changes;
             *name != self.own.name && !looked.get(name).is_some_and(is_done)
         };
         let nobody_waits = {
@@ -50,30 +59,23 @@ impl Engine {
     }
 
     /// Compares with the newest snapshot of one peer, unless that was done before.
-    async fn look(
-        &self,
-        ours: &KeptSnapshot,
-        shelf: &Shelf,
-        before: Option<(Position, Position, bool)>,
-    ) -> Option<(ReplicaName, (Position, Position, bool))> {
+    async fn look(&self, ours: &KeptSnapshot, shelf: &Shelf, before: Option<Look>) -> Option<(ReplicaName, Look)> {
         let patience = Patience::For(self.settings.catch_up);
         let theirs = shelf.positions(patience).await.ok()?.pop()?;
-        if before.is_some_and(|(at, of, _)| (at, of) == (ours.position, theirs)) {
+        if before.is_some_and(|look| (look.ours, look.theirs) == (ours.position, theirs)) {
             return None;
         }
-        let manifest = match shelf.manifest(theirs, patience).await {
-            Ok(manifest) => manifest?,
+        let differing = match shelf.manifest(theirs, patience).await {
+            Ok(manifest) => ours.differs_from(&KeptSnapshot::of(&manifest?)),
             // It will be no better the next time; whoever needs it raises the alarm.
-            Err(error) if error.kind() != ErrorKind::Store => {
-                return Some((shelf.name.clone(), (ours.position, theirs, false)));
-            }
+            Err(error) if error.kind() != ErrorKind::Store => None,
             Err(_) => return None,
         };
-        let differing = ours.differs_from(&KeptSnapshot::of(&manifest));
         if let Some(differing) = &differing {
             self.note_agreement(ours, &shelf.name, theirs, differing);
         }
-        Some((shelf.name.clone(), (ours.position, theirs, differing.is_some())))
+        let look = Look { ours: ours.position, theirs, same_changes: differing.is_some() };
+        Some((shelf.name.clone(), look))
     }
 
     fn note_agreement(&self, ours: &KeptSnapshot, peer: &ReplicaName, theirs: Position, differing: &[usize]) {

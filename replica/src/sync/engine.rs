@@ -207,11 +207,7 @@ impl Engine {
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
         let (Changed { position, was_idle }, result) = loop {
-            let changed = change(&self.keyspace);
-            if changed.is_err() {
-                self.changed.raise();
-            }
-            match changed {
+            match change(&self.keyspace) {
                 Ok(changed) => break changed,
                 // The segment is cut here and now, so that no writer outruns whoever polls `run`.
                 Err(Refusal::SegmentFull { position }) => self.cut_full(position)?,

@@ -117,12 +117,10 @@ impl Puller {
             let last = state.logs.get(&self.log.name.id())?.evicted.as_ref()?.last;
             Some(last).filter(|last| state.position_of(self.log.name.id()) < Some(*last))?
         };
-        let now = engine.world.clock.elapsed();
-        let lately = |at: Duration| now.saturating_sub(at) < engine.settings.discovery_interval;
-        if self.sought.is_some_and(lately) {
+        if self.sought.is_some_and(|at| is_lately(engine, at)) {
             return None;
         }
-        self.sought = Some(now);
+        self.sought = Some(engine.world.clock.elapsed());
         Some(last)
     }
 
@@ -252,8 +250,7 @@ impl Puller {
         patience: Patience,
     ) -> Result<Pulled, Error> {
         let now = engine.world.clock.elapsed();
-        let lately = |at: Duration| now.saturating_sub(at) < engine.settings.discovery_interval;
-        if !known && self.looked_over.is_some_and(lately) {
+        if !known && self.looked_over.is_some_and(|at| is_lately(engine, at)) {
             return Ok(Pulled::NotThere);
         }
         // The epochs first: what is in one of them when they are listed is in it afterwards.
@@ -286,6 +283,11 @@ impl Puller {
         }
         Ok(Pulled::UpToDate)
     }
+}
+
+/// True for what was done since less than a `discovery_interval`: it is not done again.
+fn is_lately(engine: &Engine, at: Duration) -> bool {
+    engine.world.clock.elapsed().saturating_sub(at) < engine.settings.discovery_interval
 }
 
 /// What is missing may come into reach.

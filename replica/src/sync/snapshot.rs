@@ -49,13 +49,12 @@ const MARKS_KEPT_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 impl KeptSnapshot {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let changes = manifest.logs.iter().filter_map(|log| Some((log.replica.id(), log.last_change?))).collect();
         Self {
             position: manifest.position,
             wall_ms: manifest.wall_ms,
             frontier: manifest.frontier(),
             parts: manifest.parts.clone(),
-            changes,
+            changes: manifest.changes(),
         }
     }
 

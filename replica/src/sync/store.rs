@@ -183,10 +183,7 @@ impl Store {
         let mut trouble = None;
         loop {
             let error = match request().await {
-                Ok(answer) => {
-                    drop(trouble);
-                    return Ok(answer);
-                }
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let waited = self.world.clock.elapsed().saturating_sub(began);
