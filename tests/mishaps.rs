@@ -13,7 +13,7 @@ use replica::{
     ports::{Answer, Bucket, Hint, Hints},
 };
 use sim::{Faults, Image, SimClock};
-use tests::stage::{Actor, Stage, builder};
+use tests::stage::{Actor, Stage, builder, slow_link};
 
 /// A counter has reached its end while nothing else waits. What is written next is flushed all the same.
 #[test]
@@ -89,11 +89,7 @@ fn who_is_short_of_an_evicted_log_gets_the_rest_from_a_snapshot() {
         }
         let operator = two.replica.clone();
         stage.wait(async move { operator.evict("three", None).await }).expect("it is evicted");
-        for _ in 0..10 {
-            one.add("other", 1).expect("it counts");
-            two.add("other", 1).expect("it counts");
-            stage.pass(10);
-        }
+        stage.count_on(&[&one, &two], "other", 10, 10);
         assert_eq!((one.count("likes"), two.count("likes")), (11, 11), "emptied: {is_emptied}");
     }
 }
@@ -111,7 +107,7 @@ fn an_idle_process_that_was_fenced_is_told_so() {
     stage.pass(5);
     peer.add("likes", 1).expect("it counts");
     stage.pass(5);
-    assert_eq!(first.status().ended.map(|(kind, _)| kind), Some(ErrorKind::Fenced));
+    assert_eq!(first.ended(), Some(ErrorKind::Fenced));
     assert_eq!((second.status().ended, second.count("likes")), (None, 3));
 }
 
@@ -120,10 +116,7 @@ fn an_idle_process_that_was_fenced_is_told_so() {
 fn a_fenced_process_does_not_collect_what_its_successor_keeps() {
     let mut stage = Stage::new(46, 1);
     let write = |stage: &mut Stage, actor: &Actor| {
-        for _ in 0..5 {
-            actor.add("likes", 1).expect("it counts");
-            stage.pass(4);
-        }
+        stage.count_on(&[actor], "likes", 5, 4);
         stage.pass(30);
     };
     let first = stage.open("one", 0);
@@ -180,10 +173,7 @@ fn catching_up_past_a_collected_slot_is_complete() {
     two.add("x", 1).expect("it counts");
     stage.pass(10);
     stage.crash(two);
-    for _ in 0..40 {
-        one.add("likes", 1).expect("it counts");
-        stage.pass(3);
-    }
+    stage.count_on(&[&one], "likes", 40, 3);
     let two = stage.open("two", 1);
     let replica = two.replica.clone();
     assert!(stage.wait(async move { replica.catch_up().await }));
@@ -212,12 +202,8 @@ fn a_snapshot_that_takes_long_is_read_in_the_background() {
     stage.settings.discovery_interval = Duration::from_secs(300);
     stage.settings.max_lag = Duration::from_secs(5);
     let one = stage.open("one", 0);
-    for _ in 0..20 {
-        one.add("likes", 1).expect("it counts");
-        stage.pass(4);
-    }
-    let slow = Faults::none().taking(Duration::from_millis(1_400), Duration::from_millis(1_500));
-    let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow), |_| {}).expect("it opens");
+    stage.count_on(&[&one], "likes", 20, 4);
+    let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow_link()), |_| {}).expect("it opens");
     assert_eq!((two.count("likes"), two.alarms()), (0, vec![ErrorKind::Store]));
     stage.pass(60);
     assert_eq!((two.count("likes"), two.alarms()), (20, vec![]));

@@ -14,13 +14,9 @@ use replica::{
     key::ObjectKey,
     keyspace::{Change, Keyspace, Mark},
 };
-use sim::{Faults, Image};
+use sim::Image;
 use store_object::MemoryBucket;
-use tests::stage::{Actor, Stage};
-
-fn ended(actor: &Actor) -> Option<ErrorKind> {
-    actor.status().ended.map(|(kind, _)| kind)
-}
+use tests::stage::{Actor, Stage, slow_link};
 
 /// A second process takes the name over and writes nothing; a peer has read its seal. The first was fenced, and nothing is lost.
 #[test]
@@ -34,7 +30,7 @@ fn an_idle_process_fenced_by_a_quiet_successor_is_told_so() {
     stage.pass(5);
     peer.add("likes", 1).expect("it counts");
     stage.pass(5);
-    assert_eq!((ended(&first), ended(&second)), (Some(ErrorKind::Fenced), None));
+    assert_eq!((first.ended(), second.ended()), (Some(ErrorKind::Fenced), None));
 }
 
 /// The bucket was emptied, and the peer is out of reach while its replica is opened again: with the peer's log there to be read,
@@ -48,19 +44,15 @@ fn an_emptied_bucket_is_lost_history_also_when_it_is_found_late() {
             stage.settings.snapshot_interval = Duration::from_secs(100_000);
         }
         let [one, peer] = [stage.open("one", 0), stage.open("two", 1)];
-        for _ in 0..5 {
-            one.add("likes", 1).expect("it counts");
-            peer.add("likes", 1).expect("it counts");
-            stage.pass(5);
-        }
+        stage.count_on(&[&one, &peer], "likes", 5, 5);
         stage.crash(one);
         stage.stores[0].restore(&Image::default());
         let now = stage.executor.world().now();
         let dark = now..now + Duration::from_secs(20);
         let one = stage.try_open_with("one", 0, |links| links[1].unreachable(dark), |_| {}).expect("it opens");
         stage.pass(120);
-        assert_eq!(ended(&one), Some(ErrorKind::LostHistory), "snapshots: {snapshots}");
-        assert_eq!((peer.count("likes"), ended(&peer)), (10, None));
+        assert_eq!(one.ended(), Some(ErrorKind::LostHistory), "snapshots: {snapshots}");
+        assert_eq!((peer.count("likes"), peer.ended()), (10, None));
     }
 }
 
@@ -86,7 +78,7 @@ fn a_rolled_back_bucket_is_lost_history_also_when_it_is_found_late() {
     let dark = now..now + Duration::from_secs(20);
     let one = stage.try_open_with("one", 0, |links| links[1].unreachable(dark), |_| {}).expect("it opens");
     stage.pass(120);
-    assert_eq!(ended(&one), Some(ErrorKind::LostHistory));
+    assert_eq!(one.ended(), Some(ErrorKind::LostHistory));
 }
 
 fn marks(who: u32, count: u32) -> Vec<Mark> {
@@ -166,19 +158,15 @@ fn a_damaged_snapshot_does_not_keep_a_new_replica_busy() {
         stage.settings.discovery_interval = Duration::from_secs(300);
         stage.settings.retention = Duration::from_secs(1_000_000);
         let one = stage.open("one", 0);
-        for _ in 0..20 {
-            one.add("likes", 1).expect("it counts");
-            stage.pass(4);
-        }
+        stage.count_on(&[&one], "likes", 20, 4);
         stage.pass(20);
         if is_damaged {
             let newest = stage.stores[0].keys().into_iter().filter(|key| key.contains("/snap/one/")).max();
             assert!(stage.stores[0].damage(&newest.expect("a snapshot"), sim::Damage::Flip(400)));
         }
-        let slow = Faults::none().taking(Duration::from_millis(1_400), Duration::from_millis(1_500));
         // It compares its own snapshots with that of the peer in each interval, which is not what is counted here.
         stage.settings.snapshot_interval = Duration::from_secs(1_000);
-        let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow), |_| {}).expect("it opens");
+        let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow_link()), |_| {}).expect("it opens");
         stage.pass(200);
         assert_eq!((two.count("likes"), two.alarms()), (20, vec![]), "damaged: {is_damaged}");
         let before = two.links[0].requests();
@@ -222,14 +210,10 @@ fn a_new_replica_that_is_opened_again_still_says_that_it_is_new() {
     stage.settings.discovery_interval = Duration::from_secs(300);
     stage.settings.max_lag = Duration::from_secs(5);
     let one = stage.open("one", 0);
-    for _ in 0..20 {
-        one.add("likes", 1).expect("it counts");
-        stage.pass(4);
-    }
+    stage.count_on(&[&one], "likes", 20, 4);
     stage.settings.catch_up = Duration::from_secs(5);
     for _ in 0..2 {
-        let slow = Faults::none().taking(Duration::from_millis(1_400), Duration::from_millis(1_500));
-        let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow), |_| {}).expect("it opens");
+        let two = stage.try_open_with("two", 1, |links| links[0].set_faults(slow_link()), |_| {}).expect("it opens");
         assert_eq!((two.count("likes"), two.alarms()), (0, vec![ErrorKind::Store]));
         stage.crash(two);
     }

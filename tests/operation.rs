@@ -25,11 +25,7 @@ fn an_evicted_replica_holds_nobody_up() {
     let [first, second, third] = actors;
     stage.crash(third);
     let _written = first.replica.delete("likes").expect("it is deleted");
-    for _ in 0..10 {
-        first.add("other", 1).expect("it counts");
-        second.add("other", 1).expect("it counts");
-        stage.pass(4);
-    }
+    stage.count_on(&[&first, &second], "other", 10, 4);
     assert_eq!(first.status().dead_tallies, 1, "the third has not acknowledged");
     let logs = |stage: &Stage| stage.stores[0].keys().iter().filter(|key| key.contains("/log/")).count();
     let kept = logs(&stage);
@@ -37,11 +33,7 @@ fn an_evicted_replica_holds_nobody_up() {
 
     let operator = first.replica.clone();
     stage.wait(async move { operator.evict("third", None).await }).expect("it is evicted");
-    for _ in 0..10 {
-        first.add("other", 1).expect("it counts");
-        second.add("other", 1).expect("it counts");
-        stage.pass(4);
-    }
+    stage.count_on(&[&first, &second], "other", 10, 4);
     for actor in [&first, &second] {
         assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
     }
@@ -95,11 +87,7 @@ fn what_is_ingested_with_a_mark_is_ingested_once() {
 fn an_observer_sees_everything_and_touches_nothing() {
     let mut stage = Stage::new(15, 2);
     let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
-    for _ in 0..10 {
-        first.add("likes", 1).expect("it counts");
-        second.add("likes", 1).expect("it counts");
-        stage.pass(3);
-    }
+    stage.count_on(&[&first, &second], "likes", 10, 3);
     let keys = stage.stores[0].keys();
     let (clock, world) = (first.clock.clone(), stage.executor.world().clone());
     let builder = tests::stage::builder("first", 0, &stage.stores, &clock, &world, 99).settings(stage.settings.clone());
@@ -313,11 +301,7 @@ fn a_mark_is_found_wherever_it_is_kept() {
     assert!(marked_by(&mut stage, &first).is_empty(), "its own mark is not another's");
 
     let segment = stage.stores[0].keys().into_iter().filter(|key| key.contains("/log/")).nth(1).expect("it is there");
-    for _ in 0..10 {
-        first.add("other", 1).expect("it counts");
-        second.add("other", 1).expect("it counts");
-        stage.pass(4);
-    }
+    stage.count_on(&[&first, &second], "other", 10, 4);
     assert_eq!(stage.stores[0].peek(&segment), None, "the segment with the mark was collected");
     assert_eq!(marked_by(&mut stage, &second), ["first"]);
 
@@ -376,11 +360,7 @@ fn a_replica_with_another_key_is_told_that_it_is_about_the_key() {
     let mut stage = Stage::new(24, 3);
     stage.key = Some(MacKey::new([7; 32]));
     let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
-    for _ in 0..10 {
-        first.add("likes", 1).expect("it counts");
-        second.add("likes", 1).expect("it counts");
-        stage.pass(2);
-    }
+    stage.count_on(&[&first, &second], "likes", 10, 2);
     assert_eq!((first.count("likes"), second.count("likes")), (20, 20));
     assert_eq!((first.alarms(), second.alarms()), (vec![], vec![]));
     stage.crash(second);

@@ -12,10 +12,7 @@ use tests::stage::{Actor, Stage};
 
 /// Everything has been read, and acknowledged, by everybody.
 fn settle(stage: &mut Stage, actors: &[&Actor]) {
-    for _ in 0..6 {
-        actors.iter().for_each(|actor| actor.add("other", 1).expect("it counts"));
-        stage.pass(4);
-    }
+    stage.count_on(actors, "other", 6, 4);
 }
 
 /// M4. B deletes what A counted, and C hears of it; A does not. What C waits for before it purges is taken after the deletion
@@ -33,11 +30,7 @@ fn m04_a_purge_waits_for_the_very_deletion_to_be_acknowledged() {
     let _deleted = b.replica.delete("likes").expect("it is deleted");
     stage.pass(10);
     assert_eq!((a.count("likes"), b.count("likes"), c.count("likes")), (5, 0, 0));
-    for _ in 0..5 {
-        b.add("other", 1).expect("it counts");
-        c.add("other", 1).expect("it counts");
-        stage.pass(4);
-    }
+    stage.count_on(&[&b, &c], "other", 5, 4);
     assert_eq!((b.status().dead_tallies, c.status().dead_tallies), (1, 1), "its owner has not heard");
     a.add("likes", 1).expect("it counts");
     stage.pass(10);

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{Builder, Error, Replica, Settings, Status, log::MacKey};
+use replica::{Builder, Error, ErrorKind, Replica, Settings, Status, log::MacKey};
 use sim::{Executor, Faults, HintFaults, Region, SimBucket, SimClock, SimEntropy, SimHints, World};
 
 /// More virtual time than anything may take.
@@ -51,6 +51,12 @@ pub fn short_settings() -> Settings {
     settings.ack_interval = Duration::from_secs(1);
     settings.retention = Duration::from_secs(3);
     settings
+}
+
+/// A link over which every request takes more than a second.
+#[must_use]
+pub fn slow_link() -> Faults {
+    Faults::none().taking(Duration::from_millis(1_400), Duration::from_millis(1_500))
 }
 
 /// A replica of this name in one of the regions, ready to be opened: what it writes and reads goes over `links`.
@@ -149,6 +155,18 @@ impl Stage {
         self.executor.pass(Duration::from_secs(seconds));
     }
 
+    /// Each of them counts at a path and time passes, again and again.
+    ///
+    /// # Panics
+    ///
+    /// When one of them cannot.
+    pub fn count_on(&mut self, actors: &[&Actor], path: &str, rounds: usize, seconds: u64) {
+        for _ in 0..rounds {
+            actors.iter().for_each(|actor| actor.add(path, 1).expect("it counts"));
+            self.pass(seconds);
+        }
+    }
+
     /// Runs a future to its end, and everything else meanwhile.
     ///
     /// # Panics
@@ -180,6 +198,12 @@ impl Actor {
         Ok(())
     }
 
+    /// Why it has stopped, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<ErrorKind> {
+        self.status().ended.map(|(kind, _)| kind)
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -188,7 +212,7 @@ impl Actor {
 
     /// The kinds of what is wrong now.
     #[must_use]
-    pub fn alarms(&self) -> Vec<replica::ErrorKind> {
+    pub fn alarms(&self) -> Vec<ErrorKind> {
         self.status().alarms.into_iter().map(|(_, kind, _)| kind).collect()
     }
 }
