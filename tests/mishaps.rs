@@ -9,10 +9,10 @@ use std::{
 use bytes::Bytes;
 use futures_lite::future;
 use replica::{
-    ErrorKind, MarkValue, Position,
+    ErrorKind, MarkValue,
     ports::{Answer, Bucket, Hint, Hints},
 };
-use sim::{Faults, Image, SimClock};
+use sim::{Faults, SimClock};
 use tests::stage::{Actor, Stage, builder, slow_link};
 
 /// A counter has reached its end while nothing else waits. What is written next is flushed all the same.
@@ -67,30 +67,6 @@ fn regions_that_are_down_do_not_delay_the_flush() {
         let took = stage.executor.world().now() - began;
         assert!(took < Duration::from_secs(1), "{took:?}");
         stage.pass(1);
-    }
-}
-
-/// A replica is evicted because its region is lost. Who has read less of it than others gets the rest from a snapshot of theirs.
-#[test]
-fn who_is_short_of_an_evicted_log_gets_the_rest_from_a_snapshot() {
-    for is_emptied in [false, true] {
-        let mut stage = Stage::new(44, 3);
-        let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
-        three.add("likes", 1).expect("it counts");
-        stage.pass(5);
-        let now = stage.executor.world().now();
-        let out_of_reach = if is_emptied { Duration::from_secs(20) } else { Duration::from_secs(1 << 20) };
-        one.links[2].unreachable(now..now + out_of_reach);
-        three.add("likes", 10).expect("it counts");
-        stage.pass(5);
-        stage.crash(three);
-        if is_emptied {
-            stage.stores[2].restore(&Image::default());
-        }
-        let operator = two.replica.clone();
-        stage.wait(async move { operator.evict("three", None).await }).expect("it is evicted");
-        stage.count_on(&[&one, &two], "other", 10, 10);
-        assert_eq!((one.count("likes"), two.count("likes")), (11, 11), "emptied: {is_emptied}");
     }
 }
 
@@ -207,29 +183,6 @@ fn a_snapshot_that_takes_long_is_read_in_the_background() {
     assert_eq!((two.count("likes"), two.alarms()), (0, vec![ErrorKind::Store]));
     stage.pass(60);
     assert_eq!((two.count("likes"), two.alarms()), (20, vec![]));
-}
-
-/// An operator names a position between two epochs. One that is known to be none is refused; where it cannot be known, nobody
-/// asks for it for ever.
-#[test]
-fn evicting_between_two_epochs_asks_for_nothing_for_ever() {
-    let mut stage = Stage::new(51, 2);
-    stage.settings.snapshot_interval = Duration::from_secs(100_000);
-    let [one, two] = [stage.open("one", 0), stage.open("two", 1)];
-    two.add("likes", 1).expect("it counts");
-    stage.pass(5);
-    let operator = one.replica.clone();
-    let none = stage.wait(async move { operator.evict("two", Some(Position::new(1, 5))).await });
-    assert_eq!(none.expect_err("there is none").kind(), ErrorKind::Invalid);
-    let operator = one.replica.clone();
-    let beyond = Position::new(u32::MAX, 5);
-    stage.wait(async move { operator.evict("two", Some(beyond)).await }).expect("it is not known to be none");
-    stage.pass(10);
-    let three = stage.open("three", 0);
-    let before = three.links[1].requests();
-    stage.pass(60);
-    let after = three.links[1].requests();
-    assert!(after.gets - before.gets < 300, "{before:?} {after:?}");
 }
 
 /// A replica catches up by hand, several times at once, while its background does too and a peer is opened anew.

@@ -10,13 +10,13 @@ use std::{
 
 use crdt_core::{DotSource, Kind, ReplicaId, Timestamp};
 use replica::{
-    ErrorKind, MarkValue, Position, Replica, blocking,
+    ErrorKind, MarkValue, Replica, blocking,
     key::ObjectKey,
     keyspace::{Change, Keyspace, Mark},
 };
 use sim::Image;
 use store_object::MemoryBucket;
-use tests::stage::{Actor, Stage, slow_link};
+use tests::stage::{Stage, slow_link};
 
 /// A second process takes the name over and writes nothing; a peer has read its seal. The first was fenced, and nothing is lost.
 #[test]
@@ -175,32 +175,6 @@ fn a_damaged_snapshot_does_not_keep_a_new_replica_busy() {
         requests.push((after.gets - before.gets, after.lists - before.lists));
     }
     assert!(requests[1].1 <= requests[0].1 + 10, "{requests:?}");
-}
-
-/// An evicted log ends, by the operator's word, further than anybody has read. Nobody lists buckets for ever to find the rest.
-#[test]
-fn an_evicted_log_short_of_its_end_costs_little() {
-    let lists = |beyond: bool| {
-        let mut stage = Stage::new(65, 3);
-        stage.settings.snapshot_interval = Duration::from_secs(300);
-        stage.settings.discovery_interval = Duration::from_secs(30);
-        let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
-        [&one, &two, &three].into_iter().for_each(|actor| actor.add("likes", 1).expect("it counts"));
-        stage.pass(60);
-        let status = one.status();
-        let log = status.logs.iter().find(|log| log.replica.as_str() == "two").expect("it is known");
-        let at = log.applied.expect("it was read");
-        stage.crash(two);
-        let (operator, last) = (one.replica.clone(), beyond.then(|| Position::new(at.epoch(), at.slot() + 5)));
-        stage.wait(async move { operator.evict("two", last).await }).expect("it is evicted");
-        stage.pass(30);
-        let count = |actor: &Actor| actor.links.iter().map(|link| link.requests().lists).sum::<u64>();
-        let before = count(&three);
-        stage.pass(100);
-        count(&three) - before
-    };
-    let (plain, beyond) = (lists(false), lists(true));
-    assert!(beyond <= plain + 60, "{plain} {beyond}");
 }
 
 /// A new replica is stopped and opened again before it has read what its peers hold: it still says so.

@@ -12,49 +12,6 @@ use replica::{
 use sim::Random;
 use tests::stage::{Actor, Stage};
 
-/// A replica is gone for good. The operator evicts it: its deleted counters are purged, and nobody keeps its share of the
-/// log any longer. When it comes back after all, it is told.
-#[test]
-fn an_evicted_replica_holds_nobody_up() {
-    let mut stage = Stage::new(13, 3);
-    let actors = [stage.open("first", 0), stage.open("second", 1), stage.open("third", 2)];
-    for actor in &actors {
-        actor.add("likes", 1).expect("it counts");
-    }
-    stage.pass(5);
-    let [first, second, third] = actors;
-    stage.crash(third);
-    let _written = first.replica.delete("likes").expect("it is deleted");
-    stage.count_on(&[&first, &second], "other", 10, 4);
-    assert_eq!(first.status().dead_tallies, 1, "the third has not acknowledged");
-    let logs = |stage: &Stage| stage.stores[0].keys().iter().filter(|key| key.contains("/log/")).count();
-    let kept = logs(&stage);
-    assert!(kept > 8, "{kept} segments wait for the third");
-
-    let operator = first.replica.clone();
-    stage.wait(async move { operator.evict("third", None).await }).expect("it is evicted");
-    stage.count_on(&[&first, &second], "other", 10, 4);
-    for actor in [&first, &second] {
-        assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
-    }
-    assert!(logs(&stage) < kept, "its share was collected");
-    let back = stage.try_open("third", 2);
-    let told = match back {
-        Err(error) => error.kind(),
-        Ok(third) => {
-            stage.pass(60);
-            third.add("likes", 1).expect_err("it was told").kind()
-        }
-    };
-    assert_eq!(told, ErrorKind::Evicted);
-    assert_eq!(stage.try_open("third", 2).expect_err("it stays evicted").kind(), ErrorKind::Evicted);
-    assert_eq!((first.count("likes"), second.count("likes")), (0, 0));
-    let renamed = stage.open("third-b", 2);
-    renamed.add("likes", 1).expect("it counts");
-    stage.pass(10);
-    assert_eq!((first.count("likes"), second.count("likes")), (1, 1));
-}
-
 /// An ingester is killed again and again. It begins where its mark says, and nothing is counted twice or left out.
 #[test]
 fn what_is_ingested_with_a_mark_is_ingested_once() {

@@ -67,16 +67,19 @@ pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
 struct Evicted<'a> {
     replica: &'a str,
     at: String,
+    sealed: bool,
 }
 
 pub(crate) async fn evict(session: &Session, name: &str, at: Option<Position>, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
     catch_up(&replica).await;
-    let at = replica.evict(name, at).await?.to_string();
+    let evicted = replica.evict(name, at).await?;
+    let (at, sealed) = (evicted.last.to_string(), evicted.is_sealed);
     if out.is_json() {
-        out.object(&Evicted { replica: name, at })?;
+        out.object(&Evicted { replica: name, at, sealed })?;
     } else {
-        out.line(format_args!("{name} is evicted: its log ends at {at}"))?;
+        let seal = if sealed { "" } else { "; its bucket could not be sealed: should it come back, its peers tell it" };
+        out.line(format_args!("{name} is evicted: its log ends at {at}{seal}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

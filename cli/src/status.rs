@@ -28,6 +28,7 @@ struct ShownLog {
     heard: Option<String>,
     written: Option<String>,
     lag_seconds: Option<f64>,
+    pending_bytes: Option<u64>,
     evicted: Option<String>,
 }
 
@@ -57,6 +58,7 @@ impl ShownLog {
             heard: log.heard.map(|position| position.to_string()),
             written: (log.cut_ms > 0).then(|| moment(log.cut_ms)),
             lag_seconds: log.lag.map(|lag| lag.as_secs_f64()),
+            pending_bytes: log.pending_bytes,
             evicted: log.evicted.map(|position| position.to_string()),
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     key::{ObjectKey, check_path},
     keyspace::Change,
     name::ReplicaName,
-    sync::Engine,
+    sync::{Engine, EvictedLog},
     written::Written,
 };
 
@@ -218,21 +218,23 @@ impl Replica {
     }
 
     /// Declares that another replica will not come back, and waits until that is durable: nobody waits for it any more, and what
-    /// it may have written beyond `last` is ignored for ever. Without `last` its log ends where this replica has got to. Returns
-    /// where it ends.
+    /// it may have written beyond `last` is ignored for ever. Without `last` its log ends where this replica has got to. Then
+    /// puts a final seal on that log, if its bucket can be reached and written from here.
     ///
     /// It cannot be undone. Should that replica come back, it finds itself [`ErrorKind::Evicted`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied unless
-    /// `last` is given, and for an observer; and what stops the replica.
-    pub async fn evict(&self, replica: &str, last: Option<Position>) -> Result<Position, Error> {
+    /// `last` is given, for a `last` that its log is seen not to have, and for an observer; and what stops the replica.
+    ///
+    /// # Cost
+    ///
+    /// A LIST of each bucket, those of the tail of that log, and one PUT there.
+    pub async fn evict(&self, replica: &str, last: Option<Position>) -> Result<EvictedLog, Error> {
         let name = ReplicaName::new(replica)
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={replica:?}")))?;
-        let (position, last) = self.engine().evict(&name, last)?;
-        let durable = self.engine().durable.wait(position).await;
-        durable.map(|()| last).map_err(|(kind, message)| Error::new(kind, message))
+        self.engine().evict(&name, last).await
     }
 
     /// What this replica is called.

@@ -57,6 +57,12 @@ pub struct LogStatus {
     /// the last object that was applied was cut, by the writer's wall clock and this one's. `None` when nothing of it was
     /// applied and something is known to be there.
     pub lag: Option<Duration>,
+    /// About how many bytes of it are known and not applied: as many positions as are known to be there, each as large as
+    /// those on average that were read since the replica was opened. `None` when something is known to be there, and none of
+    /// it was read. What of the own log is not in its bucket is in [`Status::pending_bytes`].
+    pub pending_bytes: Option<u64>,
+    /// How long ago its bucket last answered when it was asked for more; `None` if it has not since the replica was opened.
+    pub answered: Option<Duration>,
     /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
     pub silent: Option<Duration>,
     /// The last position of it that counts, if its replica was evicted.
@@ -107,6 +113,8 @@ impl Replica {
                 heard,
                 cut_ms,
                 lag: if heard <= applied { Some(Duration::ZERO) } else { since },
+                pending_bytes: pending(applied, heard, log.map_or((0, 0), |log| log.read)),
+                answered: log.and_then(|log| log.answered).map(|answered| now.saturating_sub(answered)),
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
                 evicted: log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last),
                 agrees: log.and_then(|log| log.agrees),
@@ -146,5 +154,31 @@ impl Replica {
             logs,
             regions: regions.collect(),
         }
+    }
+}
+
+/// The bytes from `applied` to `heard`, judged by how many `objects` were read and how many bytes they had. Where an epoch
+/// lies between, what is left of the earlier one is not known and not counted.
+fn pending(applied: Option<Position>, heard: Option<Position>, (objects, bytes): (u64, u64)) -> Option<u64> {
+    let Some(heard) = heard.filter(|heard| Some(*heard) > applied) else { return Some(0) };
+    let first = applied.filter(|applied| applied.epoch() == heard.epoch()).map_or(0, |applied| applied.slot() + 1);
+    let positions = u64::from(heard.slot() - first) + 1;
+    (objects > 0).then(|| positions.saturating_mul(bytes / objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pending_is_judged_by_what_was_read() {
+        let at = |epoch, slot| Some(Position::new(epoch, slot));
+        assert_eq!(pending(None, None, (0, 0)), Some(0));
+        assert_eq!(pending(at(1, 7), at(1, 7), (3, 300)), Some(0));
+        assert_eq!(pending(at(1, 7), at(1, 9), (3, 300)), Some(200));
+        assert_eq!(pending(at(1, 7), at(2, 0), (3, 300)), Some(100));
+        assert_eq!(pending(at(1, 7), at(1, 6), (3, 300)), Some(0));
+        assert_eq!(pending(None, at(1, 1), (3, 300)), Some(200));
+        assert_eq!(pending(None, at(1, 1), (0, 0)), None);
     }
 }

@@ -15,7 +15,7 @@ use super::{
     snapshot::Kept,
     state::State,
     store::{Store, World},
-    takeover::LogPlace,
+    takeover::{LogPlace, evicted},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -249,8 +249,8 @@ impl Engine {
         let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack));
         self.short.store(short, Ordering::Release);
         if state.logs.get(&own).is_some_and(|log| log.evicted.is_some()) {
-            let name = &self.own.name;
-            self.end(ErrorKind::Evicted, format!("the replica was evicted; open one of another name: replica={name}"));
+            let evicted = evicted(&self.own.name);
+            self.end(evicted.kind(), evicted.told());
         }
         self.applied.rise(self.applied.reached() + 1);
         if self.kept().is_due(state) {

@@ -12,11 +12,12 @@ use super::{
     outbox::Waiting,
     state::{State, fenced},
     store::Patience,
+    takeover::evicted,
 };
 use crate::{
     error::{Error, ErrorKind},
     keyspace::Cut,
-    log::{Eviction, LogHeader, encode_segment, hash_of},
+    log::{Eviction, LogHeader, LogObject, encode_segment, hash_of},
 };
 
 impl Engine {
@@ -50,13 +51,22 @@ impl Engine {
         }
         while let Some(Waiting { position, key, bytes }) = self.outbox.first() {
             if !self.own.put_own(&key, &bytes, Patience::Endless).await? {
-                return Err(self.fenced());
+                return Err(self.displaced(position).await);
             }
             self.outbox.written();
             self.durable.rise(position);
             tracing::debug!(replica = %self.own.name, %position, bytes = bytes.len(), "segment written");
         }
         Ok(())
+    }
+
+    /// Why another's object stands in a slot of the own log.
+    async fn displaced(&self, position: Position) -> Error {
+        let there = self.own.read(position, Patience::For(self.settings.catch_up)).await;
+        match there {
+            Ok(Some(LogObject::Seal(found))) if found.seal().next_epoch.is_none() => evicted(&self.own.name),
+            _ => self.fenced(),
+        }
     }
 
     pub(crate) fn fenced(&self) -> Error {

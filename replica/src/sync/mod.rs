@@ -27,5 +27,6 @@ mod store;
 mod takeover;
 
 pub(crate) use engine::Engine;
+pub use evict::EvictedLog;
 pub(crate) use open::{Plan, observe, open};
 pub(crate) use store::World;

@@ -18,7 +18,7 @@ use super::{
     snapshot::Kept,
     state::{State, own_history_lost},
     store::{Patience, Store, World},
-    takeover::LogPlace,
+    takeover::{LogPlace, evicted},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -88,8 +88,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let mut recovery = Recovery { own: &own, keyspace: &keyspace, world, clock: &mut clock, alarms: &alarms, patience };
     let (state, kept) = recovery.recover(claim.sealed).await?;
     if state.logs.get(&name.id()).is_some_and(|log| log.evicted.is_some()) {
-        let message = format!("the replica was evicted; open one of another name: replica={name}");
-        return Err(Error::new(ErrorKind::Evicted, message));
+        return Err(evicted(&name));
     }
     // One that was stopped before it had read anything is as new as before.
     let is_new = state.applied.frontier.iter().all(|dot| dot.replica == name.id());

@@ -92,6 +92,12 @@ impl Puller {
     /// live replica.
     pub(crate) async fn advance(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
         let pulled = self.pull(engine, patience).await;
+        if !matches!(&pulled, Ok(Pulled::Ended) | Err(_)) {
+            let now = engine.world.clock.elapsed();
+            if let Some(log) = engine.state().logs.get_mut(&self.log.name.id()) {
+                log.answered = Some(now);
+            }
+        }
         match pulled {
             Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await? {
                 true => Ok(Pulled::Applied),
@@ -197,6 +203,7 @@ impl Puller {
         state.log_bytes += bytes;
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
             log.contact = Some(engine.world.clock.elapsed());
+            log.read = (log.read.0 + 1, log.read.1 + bytes);
         }
         engine.after_applying(&mut state);
         drop(state);

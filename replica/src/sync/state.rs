@@ -39,6 +39,10 @@ pub(crate) struct LogKnowledge {
     pub(crate) evicted: Option<Evicted>,
     /// When, by the clock that never goes back, something new of it was applied last.
     pub(crate) contact: Option<Duration>,
+    /// When its bucket last answered a request for it.
+    pub(crate) answered: Option<Duration>,
+    /// How many objects of it were read, and how many bytes they had.
+    pub(crate) read: (u64, u64),
     /// Whether the newest snapshots that could be compared, ours and its replica's, hold the same.
     pub(crate) agrees: Option<bool>,
 }

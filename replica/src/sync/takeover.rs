@@ -135,11 +135,7 @@ impl LogPlace {
 
     fn after_seal(&self, found: &FoundSeal) -> Result<Tail, Error> {
         let seal = found.seal();
-        let Some(next) = seal.next_epoch else {
-            let name = &self.name;
-            let message = format!("the replica was evicted; open one of another name: replica={name}");
-            return Err(Error::new(ErrorKind::Evicted, message));
-        };
+        let Some(next) = seal.next_epoch else { return Err(evicted(&self.name)) };
         let mut lineage = seal.lineage.clone();
         lineage.push(seal.ended());
         Ok(Tail {
@@ -190,16 +186,17 @@ impl LogPlace {
         }
     }
 
-    /// Ends the log for good: its replica was evicted, and whoever opens it is told so.
+    /// Ends the log for good: its replica was evicted, and whoever opens it is told so. False when somebody else has
+    /// written there first.
     pub(crate) async fn seal_for_good(
         &self,
         wall: u64,
         hlc: Timestamp,
         nonce: [u8; 16],
         patience: Patience,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let tail = self.tail(patience).await?;
-        self.seal(&tail, None, wall, hlc, nonce, patience).await.map(drop)
+        self.seal(&tail, None, wall, hlc, nonce, patience).await
     }
 
     /// Creates a seal at the tail. Returns whether it is there and counts.
@@ -264,4 +261,9 @@ impl LogPlace {
             format!("{why}; open a new replica name, which recovers what the peers hold: replica={name}"),
         )
     }
+}
+
+/// The own log has been ended by an operator.
+pub(crate) fn evicted(own: &ReplicaName) -> Error {
+    Error::new(ErrorKind::Evicted, format!("the replica was evicted; open one of another name: replica={own}"))
 }

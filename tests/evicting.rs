@@ -1,0 +1,254 @@
+//! Evicting: an operator's word that a replica will not come back, told with whole replicas.
+
+use std::time::Duration;
+
+use replica::{ErrorKind, EvictedLog, Position};
+use sim::Image;
+use tests::stage::{Actor, Stage};
+
+/// An operator has one of them evict another.
+fn evict(stage: &mut Stage, operator: &Actor, name: &'static str, last: Option<Position>) -> EvictedLog {
+    let operator = operator.replica.clone();
+    stage.wait(async move { operator.evict(name, last).await }).expect("it is evicted")
+}
+
+/// The link of an actor to these regions is down, for so many seconds from now on.
+fn cut_off(stage: &Stage, actor: &Actor, regions: &[usize], seconds: u64) {
+    let now = stage.executor.world().now();
+    for region in regions {
+        actor.links[*region].unreachable(now..now + Duration::from_secs(seconds));
+    }
+}
+
+/// How far one of them has read another's log.
+fn read(reader: &Actor, name: &str) -> Position {
+    let status = reader.status();
+    let log = status.logs.iter().find(|log| log.replica.as_str() == name).expect("it is known");
+    log.applied.expect("it was read")
+}
+
+/// A replica is gone for good. The operator evicts it: its deleted counters are purged, and nobody keeps its share of the
+/// log any longer. When it comes back after all, it is told.
+#[test]
+fn an_evicted_replica_holds_nobody_up() {
+    let mut stage = Stage::new(13, 3);
+    let actors = [stage.open("first", 0), stage.open("second", 1), stage.open("third", 2)];
+    for actor in &actors {
+        actor.add("likes", 1).expect("it counts");
+    }
+    stage.pass(5);
+    let [first, second, third] = actors;
+    stage.crash(third);
+    let _written = first.replica.delete("likes").expect("it is deleted");
+    stage.count_on(&[&first, &second], "other", 10, 4);
+    assert_eq!(first.status().dead_tallies, 1, "the third has not acknowledged");
+    let logs = |stage: &Stage| stage.stores[0].keys().iter().filter(|key| key.contains("/log/")).count();
+    let kept = logs(&stage);
+    assert!(kept > 8, "{kept} segments wait for the third");
+
+    let operator = first.replica.clone();
+    stage.wait(async move { operator.evict("third", None).await }).expect("it is evicted");
+    stage.count_on(&[&first, &second], "other", 10, 4);
+    for actor in [&first, &second] {
+        assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
+    }
+    assert!(logs(&stage) < kept, "its share was collected");
+    let back = stage.try_open("third", 2);
+    let told = match back {
+        Err(error) => error.kind(),
+        Ok(third) => {
+            stage.pass(60);
+            third.add("likes", 1).expect_err("it was told").kind()
+        }
+    };
+    assert_eq!(told, ErrorKind::Evicted);
+    assert_eq!(stage.try_open("third", 2).expect_err("it stays evicted").kind(), ErrorKind::Evicted);
+    assert_eq!((first.count("likes"), second.count("likes")), (0, 0));
+    let renamed = stage.open("third-b", 2);
+    renamed.add("likes", 1).expect("it counts");
+    stage.pass(10);
+    assert_eq!((first.count("likes"), second.count("likes")), (1, 1));
+}
+
+/// A replica is evicted because its region is lost. Who has read less of it than others gets the rest from a snapshot of theirs.
+#[test]
+fn who_is_short_of_an_evicted_log_gets_the_rest_from_a_snapshot() {
+    for is_emptied in [false, true] {
+        let mut stage = Stage::new(44, 3);
+        let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
+        three.add("likes", 1).expect("it counts");
+        stage.pass(5);
+        let now = stage.executor.world().now();
+        let out_of_reach = if is_emptied { Duration::from_secs(20) } else { Duration::from_secs(1 << 20) };
+        one.links[2].unreachable(now..now + out_of_reach);
+        three.add("likes", 10).expect("it counts");
+        stage.pass(5);
+        stage.crash(three);
+        if is_emptied {
+            stage.stores[2].restore(&Image::default());
+        }
+        let operator = two.replica.clone();
+        stage.wait(async move { operator.evict("three", None).await }).expect("it is evicted");
+        stage.count_on(&[&one, &two], "other", 10, 10);
+        assert_eq!((one.count("likes"), two.count("likes")), (11, 11), "emptied: {is_emptied}");
+    }
+}
+
+/// An operator names a position between two epochs. One that is known to be none is refused; where it cannot be known, nobody
+/// asks for it for ever.
+#[test]
+fn evicting_between_two_epochs_asks_for_nothing_for_ever() {
+    let mut stage = Stage::new(51, 2);
+    stage.settings.snapshot_interval = Duration::from_secs(100_000);
+    let [one, two] = [stage.open("one", 0), stage.open("two", 1)];
+    two.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    let operator = one.replica.clone();
+    let none = stage.wait(async move { operator.evict("two", Some(Position::new(1, 5))).await });
+    assert_eq!(none.expect_err("there is none").kind(), ErrorKind::Invalid);
+    let operator = one.replica.clone();
+    let beyond = Position::new(u32::MAX, 5);
+    // It is seen to have none, unless it cannot be looked at.
+    let operator_again = one.replica.clone();
+    let none = stage.wait(async move { operator_again.evict("two", Some(beyond)).await });
+    assert_eq!(none.expect_err("there is none").kind(), ErrorKind::Invalid);
+    let now = stage.executor.world().now();
+    one.links[1].unreachable(now..now + Duration::from_secs(3_600));
+    stage.wait(async move { operator.evict("two", Some(beyond)).await }).expect("it is not known to be none");
+    stage.pass(10);
+    let three = stage.open("three", 0);
+    let before = three.links[1].requests();
+    stage.pass(60);
+    let after = three.links[1].requests();
+    assert!(after.gets - before.gets < 300, "{before:?} {after:?}");
+}
+
+/// An evicted log ends, by the operator's word, further than anybody has read. Nobody lists buckets for ever to find the rest.
+#[test]
+fn an_evicted_log_short_of_its_end_costs_little() {
+    let lists = |beyond: bool| {
+        let mut stage = Stage::new(65, 3);
+        stage.settings.snapshot_interval = Duration::from_secs(300);
+        stage.settings.discovery_interval = Duration::from_secs(30);
+        let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
+        [&one, &two, &three].into_iter().for_each(|actor| actor.add("likes", 1).expect("it counts"));
+        stage.pass(60);
+        let status = one.status();
+        let log = status.logs.iter().find(|log| log.replica.as_str() == "two").expect("it is known");
+        let at = log.applied.expect("it was read");
+        stage.crash(two);
+        let now = stage.executor.world().now();
+        one.links[1].unreachable(now..now + Duration::from_secs(25));
+        let (operator, last) = (one.replica.clone(), beyond.then(|| Position::new(at.epoch(), at.slot() + 5)));
+        stage.wait(async move { operator.evict("two", last).await }).expect("it is evicted");
+        stage.pass(30);
+        let count = |actor: &Actor| actor.links.iter().map(|link| link.requests().lists).sum::<u64>();
+        let before = count(&three);
+        stage.pass(100);
+        count(&three) - before
+    };
+    let (plain, beyond) = (lists(false), lists(true));
+    assert!(beyond <= plain + 60, "{plain} {beyond}");
+}
+
+/// The evicted one runs, and reaches no peer that could tell it. Its log bears the final seal: its next write stops it, and
+/// nothing that it wrote since was said to be durable.
+#[test]
+fn a_final_seal_stops_whoever_writes_and_hears_of_nothing() {
+    let mut stage = Stage::new(81, 2);
+    let [one, two] = [stage.open("one", 0), stage.open("two", 1)];
+    two.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    cut_off(&stage, &two, &[0], 3_600);
+    let evicted = evict(&mut stage, &one, "two", None);
+    assert!(evicted.is_sealed);
+    assert_eq!(evicted.last, read(&one, "two"));
+    let written = two.replica.pn_counter("likes").expect("a path").add(10).expect("it has not heard yet");
+    let durable = stage.wait(async move { written.durable().await });
+    assert_eq!(durable.expect_err("it was evicted").kind(), ErrorKind::Evicted);
+    assert_eq!(two.ended(), Some(ErrorKind::Evicted));
+    stage.crash(two);
+    assert_eq!(stage.try_open("two", 1).expect_err("it is told by its own log").kind(), ErrorKind::Evicted);
+    // Once more is the same once more; further is another thing.
+    assert_eq!(evict(&mut stage, &one, "two", None), evicted);
+    let (operator, further) = (one.replica.clone(), evicted.last.next());
+    let refused = stage.wait(async move { operator.evict("two", further).await });
+    assert_eq!(refused.expect_err("its end is known").kind(), ErrorKind::Invalid);
+    stage.pass(60);
+    assert_eq!((one.count("likes"), one.alarms()), (1, vec![]));
+}
+
+/// It writes as fast as it can while it is evicted. It is stopped, and everybody keeps the same of it.
+#[test]
+fn a_busy_replica_is_sealed_between_two_of_its_segments() {
+    for seed in 0..20 {
+        let mut stage = Stage::new(seed, 3);
+        let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
+        two.add("likes", 1).expect("it counts");
+        stage.pass(5);
+        cut_off(&stage, &two, &[0, 2], 3_600);
+        let writer = two.replica.clone();
+        let place = stage.executor.region(format!("writer {seed}"));
+        stage.executor.spawn(place, async move {
+            let likes = writer.pn_counter("likes").expect("a path");
+            while let Ok(written) = likes.add(1)
+                && written.durable().await.is_ok()
+            {}
+        });
+        stage.pass(2);
+        let evicted = evict(&mut stage, &one, "two", None);
+        assert!(evicted.is_sealed, "seed {seed}");
+        stage.pass(60);
+        assert_eq!(two.ended(), Some(ErrorKind::Evicted), "seed {seed}");
+        assert_eq!(one.count("likes"), three.count("likes"), "seed {seed}");
+        assert!(one.count("likes") <= two.count("likes"), "seed {seed}");
+        assert_eq!((one.alarms(), three.alarms()), (vec![], vec![]), "seed {seed}");
+    }
+}
+
+/// Its bucket cannot be written from where the operator is. It is evicted all the same, and hears of it from its peers.
+#[test]
+fn an_evicted_replica_whose_bucket_is_out_of_reach_is_told_by_its_peers() {
+    let mut stage = Stage::new(82, 2);
+    let [one, two] = [stage.open("one", 0), stage.open("two", 1)];
+    two.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    cut_off(&stage, &one, &[1], 300);
+    assert!(!evict(&mut stage, &one, "two", None).is_sealed);
+    stage.pass(60);
+    assert_eq!(two.ended(), Some(ErrorKind::Evicted));
+}
+
+/// A counter of the lost replica was deleted, and somebody who is out of touch has read more of it than the operator.
+/// Nothing of the counter is forgotten until he too has said that he holds the eviction, and by then he has said how far he had
+/// read: what was counted beyond the deletion is kept, and what was deleted does not come back.
+#[test]
+fn nothing_of_an_evicted_replica_is_forgotten_before_all_know_how_far_it_counts() {
+    for seed in 0..10 {
+        let mut stage = Stage::new(seed, 4);
+        let [one, two] = [stage.open("one", 0), stage.open("two", 1)];
+        let [apart, lost] = [stage.open("apart", 2), stage.open("lost", 3)];
+        lost.add("likes", 5).expect("it counts");
+        stage.pass(10);
+        // One and two read no further; apart does, and is then out of touch.
+        cut_off(&stage, &one, &[2, 3], 200);
+        cut_off(&stage, &two, &[2, 3], 200);
+        lost.add("likes", 3).expect("it counts");
+        stage.pass(10);
+        assert_eq!((one.count("likes"), apart.count("likes")), (5, 8));
+        stage.crash(lost);
+        cut_off(&stage, &apart, &[0, 1, 3], 180);
+        let _deleted = one.replica.delete("likes").expect("it is deleted");
+        let evicted = evict(&mut stage, &one, "lost", None);
+        assert!(evicted.last < read(&apart, "lost"));
+        stage.count_on(&[&one, &two, &apart], "other", 12, 10);
+        for actor in [&one, &two] {
+            assert_eq!(actor.status().dead_tallies, 1, "seed {seed}: nobody knows what the one apart has read");
+        }
+        stage.count_on(&[&one, &two, &apart], "other", 20, 10);
+        for actor in [&one, &two, &apart] {
+            assert_eq!(actor.count("likes"), 3, "seed {seed}");
+            assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]), "seed {seed}");
+        }
+    }
+}
