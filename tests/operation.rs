@@ -1,11 +1,11 @@
-//! Running it: evicting, ingesting, looking on, closing, bursts and limits, told with whole replicas.
+//! Running it: ingesting, looking on, closing, bursts and limits, told with whole replicas.
 //!
 //! Each begins with what an operator or a service does, and ends with what must be true for all that.
 
 use std::time::Duration;
 
 use replica::{
-    ErrorKind, Position,
+    ErrorKind, LogStatus, Position,
     log::{Keys, MacKey, decode_manifest, encode_manifest},
     ports::{Bucket, Created},
 };
@@ -224,6 +224,36 @@ fn replicas_compare_what_they_hold() {
     assert_eq!((agreement(&second, "first"), second.alarms()), (Some(true), vec![]));
     let lags: Vec<_> = first.status().logs.iter().map(|log| log.lag).collect();
     assert_eq!(lags, [Some(Duration::ZERO); 2]);
+}
+
+fn log_of(actor: &Actor, peer: &str) -> LogStatus {
+    let status = actor.status();
+    status.logs.into_iter().find(|log| log.replica.as_str() == peer).expect("it is known")
+}
+
+/// One region cannot be reached, and a third one has read it. The status says how long it has been silent, how far behind the
+/// view is, and about how many bytes are missing.
+#[test]
+fn status_says_what_is_missing_of_each_log_and_when_its_bucket_answered() {
+    let mut stage = Stage::new(24, 3);
+    let actors = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
+    let [one, two, three] = &actors;
+    stage.count_on(&[one, two, three], "likes", 5, 2);
+    let log = log_of(one, "two");
+    assert_eq!((log.pending_bytes, log.lag), (Some(0), Some(Duration::ZERO)));
+    assert!(log.answered < Some(Duration::from_secs(2)), "{log:?}");
+    let now = stage.executor.world().now();
+    one.links[1].unreachable(now..now + Duration::from_secs(60));
+    stage.count_on(&[two, three], "likes", 10, 4);
+    let log = log_of(one, "two");
+    assert!(log.answered > Some(Duration::from_secs(35)), "{log:?}");
+    assert!(log.lag > Some(Duration::from_secs(30)), "{log:?}");
+    let written = two.status().regions[0].bytes_out;
+    assert!(log.pending_bytes > Some(1_000) && log.pending_bytes < Some(written), "{log:?} of {written} bytes");
+    stage.pass(60);
+    let log = log_of(one, "two");
+    assert_eq!((log.pending_bytes, log.lag), (Some(0), Some(Duration::ZERO)));
+    assert!(log.answered < Some(Duration::from_secs(2)), "{log:?}");
 }
 
 fn agreement(actor: &Actor, peer: &str) -> Option<bool> {

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use replica::{
-    ErrorKind,
-    log::{LogHeader, decode},
+    ErrorKind, Position,
+    log::{Keys, LogHeader, decode},
 };
-use sim::SimBucket;
+use sim::{Damage, SimBucket};
 use tests::stage::{Actor, Stage};
 
 /// Everything has been read, and acknowledged, by everybody.
@@ -42,6 +42,41 @@ fn m04_a_purge_waits_for_the_very_deletion_to_be_acknowledged() {
     }
 }
 
+/// M7. A is out of touch for longer than it is waited for, and what B wrote meanwhile is collected. A comes back through B's
+/// snapshot: what it lacks of A's own writes and has seen is gone, as of anybody's.
+#[test]
+fn m07_merging_a_snapshot_makes_no_exception_for_what_is_ones_own() {
+    let mut stage = Stage::new(74, 2);
+    stage.settings.max_lag = Duration::from_secs(5);
+    let [a, b] = [stage.open("a", 0), stage.open("b", 1)];
+    let cart = |actor: &Actor| actor.replica.or_set::<str>("cart").expect("a path");
+    let name = |actor: &Actor| actor.replica.lww_register::<str>("name").expect("a path");
+    let _added = cart(&a).add("lamp").expect("it is added");
+    let _added = cart(&a).add("mug").expect("it is added");
+    let _set = name(&a).set("ada").expect("it is set");
+    a.add("likes", 5).expect("it counts");
+    settle(&mut stage, &[&a, &b]);
+    let now = stage.executor.world().now();
+    a.links[1].unreachable(now..now + Duration::from_secs(120));
+    let _removed = cart(&b).remove("lamp").expect("it is removed");
+    let _deleted = b.replica.delete("name").expect("it is deleted");
+    let _deleted = b.replica.delete("likes").expect("it is deleted");
+    stage.pass(1);
+    let at = b.status().durable;
+    let slot = |stage: &Stage| stage.stores[1].peek(&Keys::new("").expect("a root").log(b.replica.name(), at));
+    assert!(slot(&stage).is_some());
+    stage.count_on(&[&b], "other", 12, 8);
+    assert!(slot(&stage).is_none(), "what B removed with was collected");
+    assert_eq!((cart(&a).len(), a.count("likes")), (2, 5), "A has not heard");
+    stage.pass(60);
+    settle(&mut stage, &[&a, &b]);
+    for actor in [&a, &b] {
+        assert_eq!((cart(actor).contains("lamp"), cart(actor).contains("mug")), (false, true));
+        assert_eq!((name(actor).value().expect("text"), actor.count("likes")), (None, 0));
+        assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]));
+    }
+}
+
 /// M11. The last change is a deletion, and then nothing is written but what acknowledges: empty segments, which nobody
 /// acknowledges in turn. Nothing dead is left all the same.
 #[test]
@@ -56,6 +91,38 @@ fn m11_a_purge_does_not_wait_for_empty_segments() {
     stage.pass(60);
     for actor in [&a, &b, &c] {
         assert_eq!((actor.count("likes"), actor.status().dead_tallies), (0, 0));
+    }
+}
+
+/// M12. A fetches several of B's segments at once. The first of them cannot be read, and a later one has the acknowledgement
+/// for which A would purge. It does not count before its segment is applied.
+#[test]
+fn m12_an_acknowledgement_counts_when_its_segment_is_applied() {
+    let mut stage = Stage::new(75, 3);
+    let [a, b, c] = [stage.open("a", 0), stage.open("b", 1), stage.open("c", 2)];
+    b.add("likes", 5).expect("it counts");
+    settle(&mut stage, &[&a, &b, &c]);
+    let now = stage.executor.world().now();
+    a.links[1].unreachable(now..now + Duration::from_secs(60));
+    let status = a.status();
+    let read = status.logs.iter().find(|log| log.replica.as_str() == "b").and_then(|log| log.applied);
+    let next = read.and_then(Position::next).expect("it has read something");
+    let _deleted = a.replica.delete("likes").expect("it is deleted");
+    stage.pass(1);
+    let deletion = a.status().durable;
+    stage.count_on(&[&a, &b, &c], "other", 5, 4);
+    assert_eq!((b.count("likes"), a.status().dead_tallies), (0, 1));
+    let acknowledged = headers(&stage.stores[1], "b").last().expect("it has written").ack.clone();
+    assert!(acknowledged.get(a.replica.name().id()) >= Some(deletion), "A would purge if it knew");
+    let key = Keys::new("").expect("a root").log(b.replica.name(), next);
+    assert!(stage.stores[1].damage(&key, Damage::Flip(777)));
+    stage.pass(70);
+    assert_eq!(a.alarms(), [ErrorKind::Corrupt]);
+    assert_eq!(a.status().dead_tallies, 1, "it was fetched, and not applied");
+    assert!(stage.stores[1].damage(&key, Damage::Flip(777)), "the bit is what it was");
+    stage.pass(40);
+    for actor in [&a, &b, &c] {
+        assert_eq!((actor.count("likes"), actor.status().dead_tallies, actor.alarms()), (0, 0, vec![]));
     }
 }
 

@@ -3,13 +3,16 @@
 //! Each begins with what happens to a user, and ends with what must be true for all that. The numbers B01 and so on are
 //! those of known bugs of other systems, listed in `docs/guarantees.md`.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use replica::{
-    ErrorKind,
-    log::{LogObject, decode},
+    ErrorKind, Position,
+    log::{Keys, LogObject, decode, decode_manifest},
 };
-use sim::{Damage, Fault, Faults, Image};
+use sim::{Damage, Fault, Faults, Image, SimBucket};
 use tests::stage::{Actor, Stage};
 
 /// Two regions: one counts to `total` and crashes when the other one has read it.
@@ -389,4 +392,39 @@ fn a_newer_format_stops_its_log_only() {
     third.add("b", 1).expect("it counts");
     stage.pass(5);
     assert_eq!((second.count("a"), second.count("b")), (1, 1), "the other logs go on");
+}
+
+/// Requests to delete are given up and have their effect later, when a part of the same content has been written again. It has
+/// another name by then, so what a manifest names is there.
+#[test]
+fn a_part_that_is_deleted_late_takes_no_later_one_with_it() {
+    for seed in 0..8 {
+        let mut stage = Stage::new(seed, 1);
+        stage.settings.retention = Duration::from_secs(1);
+        let mut faults = Faults::none().with(Fault::Late, 400_000);
+        faults.late_max = Duration::from_secs(12);
+        let late = |links: &[SimBucket]| links[0].set_faults(faults);
+        let one = stage.try_open_with("one", 0, late, |_| {}).expect("it opens");
+        let _kept = one.replica.or_set::<str>("kept").expect("a path").add("lamp").expect("it is added");
+        let passing = one.replica.or_set::<str>("passing").expect("a path");
+        let (keys, mut written) = (Keys::new("").expect("a root"), BTreeMap::<[u8; 32], BTreeSet<Position>>::new());
+        for round in 0..40 {
+            let _changed = if round % 2 == 0 { passing.add("mug") } else { passing.remove("mug") };
+            for _ in 0..6 {
+                stage.executor.pass(Duration::from_millis(500));
+                // Older ones may be there again, by a request to create that came late.
+                for position in one.status().snapshots {
+                    let key = keys.manifest(one.replica.name(), position);
+                    let object = stage.stores[0].peek(&key).expect("it was listed");
+                    for part in decode_manifest(&object, &key, None).expect("it is whole").into_manifest().parts {
+                        let at = keys.part(one.replica.name(), part.written, part.content);
+                        assert!(stage.stores[0].peek(&at).is_some(), "seed {seed}: {key} names {at}");
+                        written.entry(*part.content.as_bytes()).or_default().insert(part.written);
+                    }
+                }
+            }
+        }
+        assert!(written.values().any(|names| names.len() > 5), "the same content was written again and again");
+        assert!(one.links[0].met(Fault::Late) > 20, "seed {seed}");
+    }
 }
