@@ -252,3 +252,98 @@ fn nothing_of_an_evicted_replica_is_forgotten_before_all_know_how_far_it_counts(
         }
     }
 }
+
+/// A replica that was cut off has written on, and has taken a snapshot of it. It is evicted without its bucket, what was
+/// deleted of it is forgotten, and then a replica of a new name is opened beside what it left. That begins with what counts.
+#[test]
+fn what_lies_beyond_the_end_of_an_evicted_log_does_not_come_back_through_a_new_replica() {
+    for has_ended in [false, true] {
+        let mut stage = Stage::new(83, 3);
+        let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+        lost.add("likes", 5).expect("it counts");
+        stage.pass(10);
+        cut_off(&stage, &lost, &[0, 1], 200);
+        [&one, &two].into_iter().for_each(|actor| cut_off(&stage, actor, &[2], 200));
+        stage.count_on(&[&lost], "likes", 5, 3);
+        assert!(!lost.status().snapshots.is_empty());
+        let _deleted = one.replica.delete("likes").expect("it is deleted");
+        assert!(!evict(&mut stage, &one, "lost", None).is_sealed);
+        stage.count_on(&[&one, &two], "other", 10, 5);
+        assert_eq!((one.status().dead_tallies, two.status().dead_tallies), (0, 0), "it is forgotten");
+        if !has_ended {
+            // It crashes before it hears of anything.
+            stage.crash(lost);
+        }
+        stage.pass(200);
+        let again = stage.open("lost-b", 2);
+        stage.count_on(&[&one, &two, &again], "other", 10, 5);
+        for actor in [&one, &two, &again] {
+            assert_eq!(actor.count("likes"), 0, "ended: {has_ended}");
+            assert_eq!((actor.status().dead_tallies, actor.alarms()), (0, vec![]), "ended: {has_ended}");
+        }
+    }
+}
+
+/// A region is lost with its bucket, one of the others is opened anew, and only then the operator evicts. Nobody sees that log in
+/// any bucket any more; who is short of it gets the rest all the same.
+#[test]
+fn who_is_opened_after_a_bucket_was_lost_gets_the_rest_of_its_log() {
+    let mut stage = Stage::new(84, 3);
+    let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+    lost.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    cut_off(&stage, &one, &[2], 1 << 20);
+    lost.add("likes", 10).expect("it counts");
+    stage.pass(5);
+    stage.crash(lost);
+    stage.stores[2].restore(&Image::default());
+    stage.crash(one);
+    let one = stage.open("one", 0);
+    evict(&mut stage, &two, "lost", None);
+    stage.count_on(&[&one, &two], "other", 10, 10);
+    assert_eq!((one.count("likes"), two.count("likes")), (11, 11));
+    assert_eq!((one.alarms(), one.status().is_behind), (vec![], false));
+}
+
+/// The bucket of the lost region is there again, from a backup of some time ago. It is not sealed there: that would look like the
+/// end of the log to those who have read less than there was.
+#[test]
+fn a_log_that_was_rolled_back_is_not_sealed() {
+    let mut stage = Stage::new(85, 3);
+    let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+    lost.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    let backup = stage.stores[2].image();
+    cut_off(&stage, &one, &[2], 60);
+    lost.add("likes", 10).expect("it counts");
+    stage.pass(5);
+    stage.crash(lost);
+    stage.stores[2].restore(&backup);
+    assert!(!evict(&mut stage, &two, "lost", None).is_sealed);
+    stage.count_on(&[&one, &two], "other", 10, 10);
+    assert_eq!((one.count("likes"), two.count("likes")), (11, 11));
+    assert_eq!((one.alarms(), two.alarms()), (vec![], vec![]));
+}
+
+/// An operator gives up waiting while his bucket is slow, and tries again. When he is told that it is done, it is in the log.
+#[test]
+fn an_eviction_that_is_asked_for_twice_is_durable_when_it_is_answered() {
+    let mut stage = Stage::new(86, 3);
+    let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+    lost.add("likes", 1).expect("it counts");
+    stage.pass(20);
+    stage.crash(lost);
+    let at = read(&one, "lost");
+    cut_off(&stage, &one, &[0], 30);
+    let (operator, place) = (one.replica.clone(), stage.executor.region("impatient"));
+    stage.executor.spawn(place, async move { operator.evict("lost", Some(at)).await });
+    stage.pass(5);
+    stage.executor.crash(place);
+    let began = stage.executor.world().now();
+    assert_eq!(evict(&mut stage, &one, "lost", Some(at)).last, at);
+    assert!(stage.executor.world().now() - began > Duration::from_secs(20), "it has waited for its bucket");
+    stage.crash(one);
+    stage.pass(60);
+    let known = two.status().logs.iter().any(|log| log.replica.as_str() == "lost" && log.evicted >= Some(at));
+    assert!(known);
+}

@@ -218,19 +218,24 @@ impl Replica {
     }
 
     /// Declares that another replica will not come back, and waits until that is durable: nobody waits for it any more, and what
-    /// it may have written beyond `last` is ignored for ever. Without `last` its log ends where this replica has got to. Then
-    /// puts a final seal on that log, if its bucket can be reached and written from here.
+    /// it may have written beyond the end of its log is ignored for ever.
+    ///
+    /// If its bucket can be reached and written from here, a final seal is put on the log, and without `last` the log ends
+    /// there, and is read to it. Otherwise it ends at `last`, or where this replica has got to, which is kept in a snapshot
+    /// first. For a replica that was evicted before, its end is returned, and sealed if it was not.
     ///
     /// It cannot be undone. Should that replica come back, it finds itself [`ErrorKind::Evicted`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied unless
-    /// `last` is given, for a `last` that its log is seen not to have, and for an observer; and what stops the replica.
+    /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied, or
+    /// less than this replica once knew, unless `last` is given, for a `last` that its log is seen not to have or beyond the
+    /// end that was declared before, and for an observer; [`ErrorKind::Store`] when no snapshot can be written; and what
+    /// stops the replica.
     ///
     /// # Cost
     ///
-    /// A LIST of each bucket, those of the tail of that log, and one PUT there.
+    /// A LIST of each bucket, those of the end of that log, and one PUT there; a snapshot.
     pub async fn evict(&self, replica: &str, last: Option<Position>) -> Result<EvictedLog, Error> {
         let name = ReplicaName::new(replica)
             .map_err(|invalid| Error::new(ErrorKind::Invalid, format!("{invalid}: name={replica:?}")))?;

@@ -104,7 +104,9 @@ impl Replica {
         let state = engine.state();
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
-            let (applied, heard) = (state.position_of(id), log.and_then(|log| log.heard));
+            let (applied, evicted) = (state.position_of(id), state.end_of(id));
+            // What comes behind the end of an evicted log is not waited for.
+            let heard = log.and_then(|log| log.heard).map(|heard| evicted.map_or(heard, |last| heard.min(last)));
             let cut_ms = log.map_or(0, |log| log.wall_ms);
             let since = applied.map(|_| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
             LogStatus {
@@ -116,7 +118,7 @@ impl Replica {
                 pending_bytes: pending(applied, heard, log.map_or((0, 0), |log| log.read)),
                 answered: log.and_then(|log| log.answered).map(|answered| now.saturating_sub(answered)),
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
-                evicted: log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last),
+                evicted,
                 agrees: log.and_then(|log| log.agrees),
             }
         });

@@ -36,6 +36,11 @@ impl Early {
         self.0.retain(|dot, _| !frontier.covers(*dot));
     }
 
+    /// Drops what waits for segments that will not come.
+    pub fn forget(&mut self, will_not_come: impl Fn(Dot) -> bool) {
+        self.0.retain(|dot, _| !will_not_come(*dot));
+    }
+
     /// Every removal, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (Dot, &Removed)> {
         self.0.iter().flat_map(|(dot, removed)| removed.iter().map(|removed| (*dot, removed)))

@@ -57,6 +57,11 @@ impl Alarms {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 
+    /// What is wrong at a place.
+    pub(crate) fn at(&self, place: &str) -> Option<Ended> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
     pub(crate) fn all(&self) -> Vec<(String, Ended)> {
         let standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing.iter().map(|(place, ended)| (place.clone(), ended.clone())).collect()

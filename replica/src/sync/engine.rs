@@ -76,6 +76,8 @@ pub(crate) struct Engine {
     pub(crate) compare: Signal,
     /// Raised when a replica was met whose log nobody reads yet.
     pub(crate) discover: Signal,
+    /// Raised while less of an evicted log is applied than counts.
+    pub(crate) short_of_evicted: Signal,
     /// Raised when something was applied.
     pub(crate) applied: Watermark<u64, Ended>,
     /// The last position of the own log that is in the bucket.
@@ -140,6 +142,7 @@ impl Engine {
             snapshot: Signal::default(),
             compare: Signal::default(),
             discover: Signal::default(),
+            short_of_evicted: Signal::default(),
             applied: Watermark::new(0),
             durable: Watermark::new(durable),
         };
@@ -251,6 +254,9 @@ impl Engine {
         if state.logs.get(&own).is_some_and(|log| log.evicted.is_some()) {
             let evicted = evicted(&self.own.name);
             self.end(evicted.kind(), evicted.told());
+        }
+        if !state.short_of_evicted().is_empty() {
+            self.short_of_evicted.raise();
         }
         self.applied.rise(self.applied.reached() + 1);
         if self.kept().is_due(state) {

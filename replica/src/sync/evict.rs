@@ -1,13 +1,23 @@
 //! Eviction: an operator's word that a replica will not come back.
 //! Layer 4.
 
-use crdt_core::Position;
-use futures_util::future::join_all;
+use std::collections::BTreeMap;
 
-use super::{Engine, lineage, run::logs_in, store::Patience, takeover::LogPlace};
+use crdt_core::{Dot, Position};
+use futures_util::{
+    future::{join_all, select},
+    pin_mut,
+};
+
+use super::{
+    Engine, lineage,
+    pull::{Pulled, Puller, is_lately},
+    run::logs_in,
+    store::Patience,
+    takeover::{LogPlace, Tail},
+};
 use crate::{
     error::{Error, ErrorKind},
-    log::Eviction,
     name::ReplicaName,
 };
 
@@ -15,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EvictedLog {
-    /// The last position of the log that counts.
+    /// The last position of the log that counts. A replica that had read further may still raise it.
     pub last: Position,
     /// True when the log bears a final seal now: whoever writes it is stopped by that at once, and whoever opens it is
     /// told. Without one, since its bucket cannot be written from here, they are told as soon as they read from a peer.
@@ -23,92 +33,185 @@ pub struct EvictedLog {
 }
 
 impl Engine {
-    /// Declares that `replica` will not come back, and that its log ends at `last`, or where this replica has got to; when
-    /// that is durable, puts a final seal on the log, wherever it can be written.
+    /// Declares that `replica` will not come back, and that its log ends at `last`, or at its end. Puts a final seal on the
+    /// log, wherever it can be written.
+    ///
+    /// SUBTLE: without `last` the seal comes first, and the log is read to it. Then nothing lies beyond the end that could
+    /// be read by one who has not heard of the eviction, after others have forgotten what they could. A crash in between
+    /// leaves a log that has ended without a word; to evict it again says it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied, and
-    /// for a position that its log is seen not to have; and what stops this replica.
+    /// As [`Replica::evict`](crate::Replica::evict).
     pub(crate) async fn evict(&self, replica: &ReplicaName, last: Option<Position>) -> Result<EvictedLog, Error> {
-        let patience = Patience::For(self.settings.catch_up);
-        if let Some(last) = last {
-            for place in self.places_of(replica, patience).await {
-                // One that cannot be read may have it.
-                if let Ok(tail) = place.tail(patience).await
-                    && (last >= tail.position || !lineage::holds(&tail.lineage, tail.position, last))
-                {
-                    return Err(no_such_position(replica));
-                }
-            }
-        }
-        let (position, last) = self.declare(replica, last)?;
-        self.durable.wait(position).await.map_err(|(kind, message)| Error::new(kind, message))?;
-        let mut is_sealed = false;
-        for place in self.places_of(replica, patience).await {
-            is_sealed |= self.seal_evicted(&place, patience).await;
-        }
-        Ok(EvictedLog { last, is_sealed })
-    }
-
-    /// Puts the declaration into the next segment. Returns its position, and the final one.
-    fn declare(&self, replica: &ReplicaName, last: Option<Position>) -> Result<(Position, Position), Error> {
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
         if *replica == self.own.name || !self.writes {
             return Err(invalid("a replica is evicted by another one that writes", replica));
         }
-        let mut state = self.state();
-        let id = replica.id();
-        if state.roster.get(id).is_none() {
-            return Err(invalid("nobody of this name is known here", replica));
+        let known = {
+            let state = self.state();
+            state.roster.get(replica.id()).ok_or_else(|| invalid("nobody of this name is known here", replica))?;
+            state.end_of(replica.id()).or_else(|| state.evictions.get(&replica.id()).map(|pending| pending.last))
+        };
+        if let Some(known) = known {
+            // SUBTLE: what was dead of it may have been purged on the word that nothing follows.
+            if last.is_some_and(|last| last > known) {
+                let why = "it has been evicted, and what lies beyond its last position may be forgotten";
+                return Err(invalid(why, replica));
+            }
+            self.wait_until_declared().await?;
+            let is_sealed = self.seal_evicted(replica, Some(known)).await.is_some();
+            return Ok(EvictedLog { last: known, is_sealed });
         }
-        let applied = state.position_of(id);
-        let lineage = state.standing(id).lineage;
-        if let (Some(last), Some(applied)) = (last, applied)
-            && last < applied
-            && !lineage::holds(lineage, applied, last)
-        {
+        let sealed = match last {
+            Some(last) => {
+                self.check_named(replica, last).await?;
+                None
+            }
+            None => self.seal_evicted(replica, None).await,
+        };
+        if let Some(place) = &sealed {
+            self.read_to_the_end(place).await;
+        }
+        let last = self.declare(replica, last).await?;
+        self.wait_until_declared().await?;
+        let is_sealed = sealed.is_some() || self.seal_evicted(replica, Some(last)).await.is_some();
+        Ok(EvictedLog { last, is_sealed })
+    }
+
+    /// A named position must be in a log that can be read; where none can, the operator is believed.
+    async fn check_named(&self, replica: &ReplicaName, last: Position) -> Result<(), Error> {
+        let tails = self.tails_of(replica).await;
+        let has = |tail: &Tail| last < tail.position && lineage::holds(&tail.lineage, tail.position, last);
+        if !tails.is_empty() && !tails.iter().any(|(_, tail)| has(tail)) {
             return Err(no_such_position(replica));
         }
-        if let Some(held) = state.logs.get(&id).and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last) {
-            // SUBTLE: what was dead of it may have been purged on the word that nothing follows.
-            if last.is_some_and(|last| last > held) {
-                return Err(invalid(
-                    "it has been evicted, and what lies beyond its last position may be forgotten",
-                    replica,
-                ));
+        Ok(())
+    }
+
+    /// Puts the declaration into the next segment. Returns the final position.
+    async fn declare(&self, replica: &ReplicaName, named: Option<Position>) -> Result<Position, Error> {
+        let id = replica.id();
+        let (applied, published) = {
+            let state = self.state();
+            let applied = state.position_of(id);
+            if let (Some(named), Some(applied)) = (named, applied)
+                && named < applied
+                && !lineage::holds(state.standing(id).lineage, applied, named)
+            {
+                return Err(no_such_position(replica));
             }
-            return Ok((self.durable.reached(), held));
-        }
-        let none = || invalid("nothing of its log has been applied here; name a position", replica);
-        let last = last.or(applied).ok_or_else(none)?;
-        state.evictions.insert(id, Eviction { replica: replica.clone(), last });
-        let position = self.keyspace.open();
-        drop(state);
+            (applied, state.published.get(id))
+        };
+        let last = match named {
+            Some(named) => named,
+            None if published > applied => {
+                let why =
+                    "less of its log has come back than this replica once knew; wait until it has, or name a position";
+                return Err(invalid(why, replica));
+            }
+            None => {
+                let none = || invalid("nothing of its log has been applied here; name a position", replica);
+                let applied = applied.ok_or_else(none)?;
+                // Whoever is short of it can then get it from here, also after a crash.
+                self.wait_until_kept(Dot { replica: id, position: applied }).await?;
+                applied
+            }
+        };
+        self.state().declare(replica, last);
         self.changed.raise();
         self.flush.raise();
-        Ok((position, last))
+        Ok(last)
     }
 
-    /// Where there is a log of this name, as far as the buckets can be listed.
-    async fn places_of(&self, replica: &ReplicaName, patience: Patience) -> Vec<LogPlace> {
+    /// Waits until every eviction that was declared here is in the own bucket.
+    async fn wait_until_declared(&self) -> Result<(), Error> {
+        let cut = {
+            let state = self.state();
+            let cut = state.position_of(self.own.name.id());
+            if state.evictions.is_empty() { cut } else { Some(self.keyspace.open()) }
+        };
+        let durable = self.durable.wait(cut.unwrap_or(Position::FIRST)).await;
+        durable.map_err(|(kind, message)| Error::new(kind, message))
+    }
+
+    /// The logs of this name that can be read, and where each of them ends.
+    async fn tails_of(&self, replica: &ReplicaName) -> Vec<(LogPlace, Tail)> {
+        let patience = self.some_patience();
         let logs = join_all(self.regions.iter().map(|region| logs_in(region, &self.own, patience))).await;
-        logs.into_iter().flatten().flatten().filter(|place| place.name == *replica).collect()
+        let places: Vec<LogPlace> =
+            logs.into_iter().flatten().flatten().filter(|place| place.name == *replica).collect();
+        let tails = join_all(places.iter().map(|place| place.tail(patience))).await;
+        places.into_iter().zip(tails).filter_map(|(place, tail)| Some((place, tail.ok()?))).collect()
     }
 
-    /// Returns whether there is a final seal on the log now.
-    async fn seal_evicted(&self, place: &LogPlace, patience: Patience) -> bool {
+    /// Puts a final seal on the log of this name that goes furthest, if it is the one that was read here and holds `last`:
+    /// one that was rolled back, or a copy, must not look like the whole. Returns which was sealed.
+    async fn seal_evicted(&self, replica: &ReplicaName, last: Option<Position>) -> Option<LogPlace> {
         let began = self.world.clock.elapsed();
         while self.world.clock.elapsed().saturating_sub(began) <= self.settings.catch_up {
+            let (place, tail) = self.tails_of(replica).await.into_iter().max_by_key(|(_, tail)| tail.position)?;
+            let is_ours = {
+                let state = self.state();
+                let ours = state.standing(replica.id()).lineage;
+                let common = ours.len().min(tail.lineage.len());
+                let holds =
+                    |position| position < tail.position && lineage::holds(&tail.lineage, tail.position, position);
+                ours[..common] == tail.lineage[..common]
+                    && [last, state.position_of(replica.id())].into_iter().flatten().all(holds)
+            };
+            if !is_ours {
+                return None;
+            }
             let (wall, hlc) = (self.world.clock.wall_ms(), self.clock().last());
-            match place.seal_for_good(wall, hlc, self.nonce, patience).await {
-                Ok(true) => return true,
+            match place.seal_for_good(&tail, wall, hlc, self.nonce, self.some_patience()).await {
+                Ok(true) => return Some(place),
                 // Its writer was faster.
                 Ok(false) => {}
-                Err(error) => return error.kind() == ErrorKind::Evicted,
+                Err(_) => return None,
             }
         }
-        false
+        None
+    }
+
+    async fn read_to_the_end(&self, place: &LogPlace) {
+        let mut puller = Puller::once(place.clone());
+        while matches!(puller.advance(self, self.some_patience()).await, Ok(Pulled::Applied)) {}
+    }
+
+    /// Looks for what is missing of evicted logs, for as long as the replica runs. Their buckets may be gone, so that nobody
+    /// reads them: then a snapshot of any live replica has it.
+    pub(crate) async fn keep_completing(&self) {
+        let mut sought: BTreeMap<ReplicaName, core::time::Duration> = BTreeMap::new();
+        loop {
+            let sleep = self.world.clock.sleep(self.settings.discovery_interval);
+            let raised = self.short_of_evicted.wait();
+            pin_mut!(sleep, raised);
+            select(sleep, raised).await;
+            let _complete = self
+                .complete_evicted(|name| {
+                    let lately = sought.get(name).is_some_and(|at| is_lately(self, *at));
+                    if !lately {
+                        sought.insert(name.clone(), self.world.clock.elapsed());
+                    }
+                    !lately
+                })
+                .await;
+        }
+    }
+
+    /// Merges snapshots that hold what is missing of evicted logs. Returns whether nothing is missing any more.
+    pub(crate) async fn complete_evicted(&self, mut is_wanted: impl FnMut(&ReplicaName) -> bool) -> bool {
+        let short = self.state().short_of_evicted();
+        for (name, last) in short.into_iter().filter(|(name, _)| is_wanted(name)) {
+            // What fails is sought again.
+            let _merged = self.fetch_snapshot(&name, last).await;
+        }
+        self.state().short_of_evicted().is_empty()
+    }
+
+    fn some_patience(&self) -> Patience {
+        Patience::For(self.settings.catch_up)
     }
 }
 

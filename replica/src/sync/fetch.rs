@@ -1,6 +1,8 @@
 //! Catching up through a snapshot: of a new replica, and past what was collected.
 //! Layer 4.
 
+use std::collections::BTreeMap;
+
 use crdt_core::{Dot, Frontier, Position};
 use futures_util::future::join_all;
 
@@ -17,22 +19,32 @@ use crate::{error::Error, log::Manifest, name::ReplicaName};
 const TRIES: usize = 3;
 
 impl Engine {
-    /// Merges a snapshot that covers `next`, a position of `log` that was collected: of its own replica or of any other
-    /// live one. Returns whether there was one.
-    pub(crate) async fn fetch_snapshot(&self, log: &LogPlace, next: Position) -> Result<bool, Error> {
-        let dot = Dot { replica: log.name.id(), position: next };
-        let own = Shelf::of(log);
-        let mut shelves = vec![own];
-        shelves.extend(self.shelves().await.into_iter().filter(|shelf| shelf.name != log.name));
-        self.merge_one_of(&shelves, |manifest| manifest.frontier().covers(dot)).await
+    /// Merges a snapshot that covers `next`, a position of the log of `whose` that was collected or is out of reach: of its
+    /// own replica or of any other one. Returns whether there was one.
+    pub(crate) async fn fetch_snapshot(&self, whose: &ReplicaName, next: Position) -> Result<bool, Error> {
+        let dot = Dot { replica: whose.id(), position: next };
+        let mut shelves = self.shelves().await;
+        shelves.sort_by_key(|shelf| shelf.name != *whose);
+        self.merge_one_of(&shelves, BTreeMap::new(), |manifest| manifest.frontier().covers(dot)).await
     }
 
     /// A new replica begins with what the nearest peer holds: regions are asked in the order in which they were given.
     /// Returns whether there was anything.
+    ///
+    /// SUBTLE: first of all it learns who was evicted, and where their logs end. What lies beyond that may have been
+    /// forgotten by everybody else, and one who began with it would bring it back.
     pub(crate) async fn bootstrap(&self) -> Result<bool, Error> {
-        let own = &self.own.name;
+        let (own, patience) = (&self.own.name, Patience::For(self.settings.catch_up));
         let shelves: Vec<Shelf> = self.shelves().await.into_iter().filter(|shelf| shelf.name != *own).collect();
-        self.merge_one_of(&shelves, |_| true).await
+        let newest = join_all(shelves.iter().map(|shelf| shelf.newest(patience))).await;
+        let mut known = BTreeMap::new();
+        for (place, manifest) in newest.into_iter().enumerate() {
+            if let Ok(Some(manifest)) = manifest {
+                self.state().learn_evictions(&manifest)?;
+                known.insert(place, manifest);
+            }
+        }
+        self.merge_one_of(&shelves, known, |_| true).await
     }
 
     /// The snapshots of every replica in every region.
@@ -40,14 +52,20 @@ impl Engine {
         self.discover().await.iter().map(|(_, log)| Shelf::of(log)).collect()
     }
 
-    async fn merge_one_of(&self, shelves: &[Shelf], is_enough: impl Fn(&Manifest) -> bool) -> Result<bool, Error> {
+    /// `known` are the newest manifests of those shelves of which they have been read.
+    async fn merge_one_of(
+        &self,
+        shelves: &[Shelf],
+        mut known: BTreeMap<usize, Manifest>,
+        is_enough: impl Fn(&Manifest) -> bool,
+    ) -> Result<bool, Error> {
         let patience = Patience::For(self.settings.catch_up);
         let mut fetched = Fetched::new();
         let mut failed = None;
         for _ in 0..TRIES {
             let mut again = false;
-            for shelf in shelves {
-                match self.merge_newest(shelf, &is_enough, &mut fetched, patience).await {
+            for (place, shelf) in shelves.iter().enumerate() {
+                match self.merge_newest(shelf, known.remove(&place), &is_enough, &mut fetched, patience).await {
                     Ok(true) => return Ok(true),
                     Ok(false) => {}
                     Err(error) => {
@@ -66,11 +84,18 @@ impl Engine {
     async fn merge_newest(
         &self,
         shelf: &Shelf,
+        known: Option<Manifest>,
         is_enough: impl Fn(&Manifest) -> bool,
         fetched: &mut Fetched,
         patience: Patience,
     ) -> Result<bool, Error> {
-        let Some(manifest) = shelf.newest(patience).await? else { return Ok(false) };
+        let manifest = match known {
+            Some(known) => known,
+            None => match shelf.newest(patience).await? {
+                Some(newest) => newest,
+                None => return Ok(false),
+            },
+        };
         if !is_enough(&manifest) || self.state().applied.frontier.covers_all(&manifest.frontier()) {
             return Ok(false);
         }
@@ -78,7 +103,9 @@ impl Engine {
         let _reading = self.reading.lock().await;
         {
             let state = self.state();
-            if state.applied.frontier.covers_all(&manifest.frontier()) {
+            if state.applied.frontier.covers_all(&manifest.frontier())
+                || state.is_beyond_eviction(&shelf.name, &manifest)
+            {
                 return Ok(false);
             }
             self.check_read(&state, &manifest.frontier(), &shelf.name)?;
@@ -119,7 +146,7 @@ pub(crate) async fn read_by_peers(
     patience: Patience,
 ) -> Vec<(ReplicaName, Position)> {
     let read = logs.into_iter().filter(|log| log.name != *own).map(|log| async move {
-        let tail = log.tail(patience).await.ok()?;
+        let tail = log.tail(patience).await.ok().filter(|tail| !tail.is_final)?;
         Some((log.name.clone(), tail.published.get(own.id())?))
     });
     join_all(read).await.into_iter().flatten().collect()

@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 
 use crdt_core::{Dot, Frontier, ReplicaId, Tally, TallyParts};
 
-use crate::{
-    key::ObjectKey,
-    keyspace::{Applied, Keyspace},
-};
+use crate::{key::ObjectKey, keyspace::Keyspace};
 
 /// The dead tallies that are still held.
 #[derive(Debug, Default)]
@@ -53,14 +50,14 @@ impl Graves {
     pub(crate) fn purge(
         &mut self,
         keyspace: &Keyspace,
-        applied: &Applied,
+        has_heard: impl Fn(Dot) -> bool,
         acknowledged: impl Fn(ReplicaId, &Frontier) -> bool,
     ) {
         self.0.retain_mut(|Grave { needs, dead }| {
             dead.retain(|(key, tally)| {
                 let replica = tally.parts().replica;
                 let Some(now) = keyspace.dead_tally(key, tally) else { return false };
-                let heard_all = applied.frontier.covers(Dot { replica, position: now.parts().last });
+                let heard_all = has_heard(Dot { replica, position: now.parts().last });
                 let gone = heard_all && acknowledged(replica, needs);
                 if gone {
                     keyspace.purge(key, tally);

@@ -9,13 +9,14 @@ use foldhash::fast::FixedState;
 use super::{
     lineage::Standing,
     shelf::Snapshot,
-    state::{State, history_lost},
+    state::{LogKnowledge, State, history_lost},
 };
 use crate::{
     error::{Error, ErrorKind},
     key::ObjectKey,
     keyspace::{Early, Keyspace, View, part_of, stripe_of},
     log::{LogState, Manifest, Part, PartRow},
+    name::ReplicaName,
 };
 
 /// What the author of a snapshot had seen of one object.
@@ -139,6 +140,26 @@ impl State {
         let needs = self.needs();
         self.graves.bury(dead, needs);
         Ok(())
+    }
+
+    /// Takes over from a manifest who was evicted, and nothing else.
+    pub(crate) fn learn_evictions(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        for log in &manifest.logs {
+            if let Some(evicted) = &log.evicted {
+                let id = self.meet(&log.replica)?;
+                self.merge_evicted(id, evicted);
+            }
+        }
+        Ok(())
+    }
+
+    /// True for a snapshot of an evicted replica that holds what does not count: more of an evicted log than up to its end.
+    /// Those of live ones do not, or they will say so.
+    pub(crate) fn is_beyond_eviction(&self, author: &ReplicaName, manifest: &Manifest) -> bool {
+        let last =
+            |id| self.logs.get(&id).and_then(|log: &LogKnowledge| log.evicted.as_ref()).map(|evicted| evicted.last);
+        let beyond = |log: &LogState| last(log.replica.id()).is_some_and(|last| log.applied > Some(last));
+        last(author.id()).is_some() && manifest.logs.iter().any(beyond)
     }
 
     /// Takes over what a manifest says of each log.

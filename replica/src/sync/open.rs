@@ -73,6 +73,9 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
     let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
     let tail = own.tail(patience).await?;
+    if tail.is_final {
+        return Err(evicted(&own.name));
+    }
     for (reader, position) in read {
         if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
             return Err(own_history_lost(&own.name, &reader, position));

@@ -25,8 +25,6 @@ pub(crate) struct Puller {
     ahead: u32,
     /// When the log was last looked over with a list; `None` has it looked over as soon as there is nothing new.
     looked_over: Option<Duration>,
-    /// When a snapshot was looked for last that has the rest of it, if it was evicted.
-    sought: Option<Duration>,
 }
 
 /// What asking for the next object gave.
@@ -52,12 +50,12 @@ impl Puller {
     pub(crate) fn new(engine: &Engine, log: LogPlace, look: Arc<Signal>) -> Self {
         let begun = engine.state().position_of(log.name.id()).is_some();
         let looked_over = begun.then(|| engine.world.clock.elapsed());
-        Self { log, look, passed: None, ahead: 1, looked_over, sought: None }
+        Self { log, look, passed: None, ahead: 1, looked_over }
     }
 
     /// One that reads to the end, and makes sure that it is the end.
     pub(crate) fn once(log: LogPlace) -> Self {
-        Self { log, look: Arc::default(), passed: None, ahead: 1, looked_over: None, sought: None }
+        Self { log, look: Arc::default(), passed: None, ahead: 1, looked_over: None }
     }
 
     /// Reads on for ever.
@@ -99,35 +97,14 @@ impl Puller {
             }
         }
         match pulled {
-            Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log, next).await? {
+            Ok(Pulled::Collected(next)) => match engine.fetch_snapshot(&self.log.name, next).await? {
                 true => Ok(Pulled::Applied),
                 // Somebody else may have merged it meanwhile.
                 false if engine.state().position_of(self.log.name.id()) >= Some(next) => Ok(Pulled::Applied),
                 false => Err(out_of_reach(&self.log, next)),
             },
-            // The log of one who was evicted may be gone with its bucket.
-            Ok(Pulled::NotThere | Pulled::UpToDate) | Err(_) => match self.missing_of_evicted(engine) {
-                Some(last) if engine.fetch_snapshot(&self.log, last).await.is_ok_and(|merged| merged) => {
-                    Ok(Pulled::Applied)
-                }
-                _ => pulled,
-            },
-            Ok(Pulled::Applied | Pulled::Ended) => pulled,
+            _ => pulled,
         }
-    }
-
-    /// The last position that counts of an evicted log, if it has not been applied, and has not been looked for lately.
-    fn missing_of_evicted(&mut self, engine: &Engine) -> Option<Position> {
-        let last = {
-            let state = engine.state();
-            let last = state.logs.get(&self.log.name.id())?.evicted.as_ref()?.last;
-            Some(last).filter(|last| state.position_of(self.log.name.id()) < Some(*last))?
-        };
-        if self.sought.is_some_and(|at| is_lately(engine, at)) {
-            return None;
-        }
-        self.sought = Some(engine.world.clock.elapsed());
-        Some(last)
     }
 
     /// Asks for what comes next in the log, and applies what is there.
@@ -137,8 +114,7 @@ impl Puller {
             let state = engine.state();
             let log = state.logs.get(&id);
             let end = log.and_then(|log| log.lineage.last()).map(|ended| Position::new(ended.epoch, ended.slot));
-            let last = log.and_then(|log| log.evicted.as_ref()).map(|evicted| evicted.last);
-            (state.position_of(id), end, log.and_then(|log| log.heard), last)
+            (state.position_of(id), end, log.and_then(|log| log.heard), state.end_of(id))
         };
         let next = match at {
             None => Position::FIRST,
@@ -174,7 +150,11 @@ impl Puller {
                 break;
             }
             match object? {
-                Some((LogObject::Segment(segment), bytes)) => self.apply(engine, &segment, bytes)?,
+                Some((LogObject::Segment(segment), bytes)) => {
+                    if !self.apply(engine, &segment, bytes)? {
+                        return Ok(Pulled::Ended);
+                    }
+                }
                 Some((LogObject::Seal(found), _)) => {
                     if !self.pass_seal(engine, &found, patience).await? {
                         return Ok(Pulled::Collected(position));
@@ -194,11 +174,16 @@ impl Puller {
         Ok(Pulled::Applied)
     }
 
-    fn apply(&self, engine: &Engine, segment: &Segment, bytes: u64) -> Result<(), Error> {
+    /// Returns whether it counts.
+    fn apply(&self, engine: &Engine, segment: &Segment, bytes: u64) -> Result<bool, Error> {
         let header = segment.header();
         engine.observe(header.hlc);
         let mut state = engine.state();
         engine.check_read(&state, &header.frontier, &header.replica)?;
+        // SUBTLE: it may have been evicted since this pull began.
+        if state.end_of(header.replica.id()).is_some_and(|last| header.position > last) {
+            return Ok(false);
+        }
         state.apply(&engine.keyspace, segment)?;
         state.log_bytes += bytes;
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
@@ -209,7 +194,7 @@ impl Puller {
         drop(state);
         let (paths, position) = (segment.row_count(), header.position);
         tracing::debug!(replica = %engine.own.name, peer = %header.replica, %position, paths, bytes, "segment applied");
-        Ok(())
+        Ok(true)
     }
 
     /// Passes a seal, if it counts.
@@ -219,6 +204,9 @@ impl Puller {
             return Ok(false);
         }
         let mut state = engine.state();
+        if state.end_of(found.seal().header.replica.id()).is_some_and(|last| position > last) {
+            return Ok(true);
+        }
         state.pass_seal(found)?;
         engine.after_applying(&mut state);
         self.passed = found.seal().next_epoch.map(|epoch| (position, epoch));
@@ -293,7 +281,7 @@ impl Puller {
 }
 
 /// True for what was done since less than a `discovery_interval`: it is not done again.
-fn is_lately(engine: &Engine, at: Duration) -> bool {
+pub(crate) fn is_lately(engine: &Engine, at: Duration) -> bool {
     engine.world.clock.elapsed().saturating_sub(at) < engine.settings.discovery_interval
 }
 

@@ -40,7 +40,10 @@ impl Engine {
         if error.kind() == ErrorKind::Evicted && self.writes {
             let (wall, hlc) = (self.world.clock.wall_ms(), self.clock().last());
             // Whoever opens this log again is told by it; if this fails, by the peers, a little later.
-            let _sealed = self.own.seal_for_good(wall, hlc, self.nonce, Patience::For(self.settings.catch_up)).await;
+            let patience = Patience::For(self.settings.catch_up);
+            if let Ok(tail) = self.own.tail(patience).await {
+                let _sealed = self.own.seal_for_good(&tail, wall, hlc, self.nonce, patience).await;
+            }
         }
         error
     }
@@ -56,6 +59,7 @@ impl Engine {
         if !self.writes {
             tasks.push(self.keep_open().map(|()| None).boxed());
         }
+        tasks.push(self.keep_completing().map(|()| None).boxed());
         for hints in &self.hints {
             tasks.push(self.keep_listening(&**hints, &looks).map(|()| None).boxed());
         }
@@ -166,6 +170,7 @@ impl Engine {
                 }
             }
         }
+        complete &= self.complete_evicted(|_| true).await;
         if complete {
             self.alarms.clear(BOOTSTRAP);
         }

@@ -1,10 +1,10 @@
 //! Taking snapshots, and promising what they hold.
 //! Layer 4.
 
-use core::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll};
+use core::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::{Frontier, Position, ReplicaId, Timestamp};
+use crdt_core::{Dot, Frontier, Position, ReplicaId, Timestamp};
 use futures_util::future::select;
 
 use super::{Engine, shelf::Shelf, state::State, store::Patience};
@@ -39,7 +39,12 @@ pub(crate) struct Kept {
     own_epoch: bool,
     /// Set when the own log does not say yet what is acknowledged.
     acknowledge: bool,
+    /// Set when somebody waits for a snapshot of what has been applied by now.
+    asked_for: bool,
 }
+
+/// How often it is asked whether a snapshot that somebody waits for is there.
+const KEPT_POLL: Duration = Duration::from_millis(50);
 
 /// A log this long since the newest snapshot makes a snapshot due, if that is more than a quarter of the snapshot.
 const LOG_BYTES: u64 = 8 << 20;
@@ -140,7 +145,8 @@ impl Engine {
             let is_due = {
                 let state = self.state();
                 let kept = self.kept();
-                kept.is_due(&state)
+                kept.asked_for
+                    || kept.is_due(&state)
                     || (now.saturating_sub(last) >= settings.snapshot_interval && kept.has_changes(&state))
             };
             if is_due {
@@ -169,6 +175,29 @@ impl Engine {
                     return error;
                 }
             }
+        }
+    }
+
+    /// Waits for a snapshot of its own that holds what has been applied of a log.
+    ///
+    /// # Errors
+    ///
+    /// What stopped the replica, or why none can be written.
+    pub(crate) async fn wait_until_kept(&self, dot: Dot) -> Result<(), Error> {
+        loop {
+            self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
+            {
+                let mut kept = self.kept();
+                if kept.snapshots.last().is_some_and(|newest| newest.frontier.covers(dot)) {
+                    return Ok(());
+                }
+                kept.asked_for = true;
+            }
+            if let Some((kind, message)) = self.alarms.at("snapshot") {
+                return Err(Error::new(kind, message));
+            }
+            self.snapshot.raise();
+            self.world.clock.sleep(KEPT_POLL).await;
         }
     }
 
@@ -291,21 +320,15 @@ impl Engine {
         let promised = {
             let mut kept = self.kept();
             kept.push(KeptSnapshot::of(manifest));
-            (kept.log_bytes, kept.own_epoch) = (log_bytes, true);
+            (kept.log_bytes, kept.own_epoch, kept.asked_for) = (log_bytes, true, false);
             kept.promised().cloned()
         };
         // Who had applied more of an evicted log, and holds it durably, says so.
-        let further: Vec<_> = state
-            .logs
-            .iter()
-            .filter_map(|(id, log)| {
-                let (last, held) = (log.evicted.as_ref()?.last, manifest.frontier().get(*id)?);
-                Some((*id, held)).filter(|_| held > last)
-            })
-            .collect();
-        for (id, last) in further {
-            if let Some(replica) = state.roster.get(id).cloned() {
-                state.evictions.insert(id, crate::log::Eviction { replica, last });
+        for dot in &manifest.frontier() {
+            if state.end_of(dot.replica).is_some_and(|last| last < dot.position)
+                && let Some(replica) = state.roster.get(dot.replica).cloned()
+            {
+                state.declare(&replica, dot.position);
                 self.changed.raise();
             }
         }

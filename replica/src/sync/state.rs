@@ -86,8 +86,36 @@ impl State {
     }
 
     /// True while less has been applied than the own log has published: what this replica once knew is not all back.
+    ///
+    /// What an evicted replica wrote beyond its end does not come back.
     pub(crate) fn is_behind(&self) -> bool {
-        !self.applied.frontier.covers_all(&self.published)
+        !self.published.iter().all(|dot| self.applied.frontier.covers(dot) || self.has_ended_before(dot))
+    }
+
+    /// True for a position of an evicted log that lies beyond its end, when it has been applied up to that.
+    fn has_ended_before(&self, dot: Dot) -> bool {
+        let last = self.end_of(dot.replica);
+        last.is_some_and(|last| last < dot.position && self.position_of(dot.replica) >= Some(last))
+    }
+
+    /// The last position that counts of a log whose replica was evicted.
+    pub(crate) fn end_of(&self, replica: ReplicaId) -> Option<Position> {
+        self.logs.get(&replica)?.evicted.as_ref().map(|evicted| evicted.last)
+    }
+
+    /// The evicted logs that have not been applied to their ends, with those.
+    pub(crate) fn short_of_evicted(&self) -> Vec<(ReplicaName, Position)> {
+        let short = |(id, name): (ReplicaId, &ReplicaName)| {
+            let last = self.end_of(id)?;
+            (self.position_of(id) < Some(last)).then(|| (name.clone(), last))
+        };
+        self.roster.iter().filter_map(short).collect()
+    }
+
+    /// Has the next segment declare an eviction: of several, the greatest final position counts.
+    pub(crate) fn declare(&mut self, replica: &ReplicaName, last: Position) {
+        let held = self.evictions.entry(replica.id()).or_insert_with(|| Eviction { replica: replica.clone(), last });
+        held.last = held.last.max(last);
     }
 
     /// Checks what somebody has read of this replica's own log: it must be there. `claimed` is the epoch in which it writes.
@@ -259,9 +287,15 @@ impl State {
     /// Drops the dead tallies that nobody can bring back any more.
     pub(crate) fn purge(&mut self, keyspace: &Keyspace) {
         let mut graves = std::mem::take(&mut self.graves);
-        graves.purge(keyspace, &self.applied, |owner, needs| self.has_acknowledged(owner, needs));
+        let has_heard = |dot: Dot| self.applied.frontier.covers(dot) || self.has_ended_before(dot);
+        graves.purge(keyspace, has_heard, |owner, needs| self.has_acknowledged(owner, needs));
         self.graves = graves;
         self.purge_due = false;
+        // What was removed of it beyond its end does not come any more either.
+        let mut early = std::mem::take(&mut self.applied.early);
+        let ended = |dot: Dot| self.has_ended_before(dot) && self.has_acknowledged(dot.replica, &Frontier::default());
+        early.forget(ended);
+        self.applied.early = early;
     }
 
     /// True when `owner` holds durably what `needs` says. An evicted one will never need anything again, once its last

@@ -36,6 +36,8 @@ pub(crate) struct Tail {
     pub(crate) ack: Frontier,
     /// Every epoch that has ended.
     pub(crate) lineage: Vec<SealedEpoch>,
+    /// True when a final seal stands before it: nothing comes here any more.
+    pub(crate) is_final: bool,
     /// Every replica that is named.
     pub(crate) names: Vec<ReplicaName>,
 }
@@ -113,6 +115,7 @@ impl LogPlace {
                 published: Frontier::default(),
                 ack: Frontier::default(),
                 lineage: Vec::new(),
+                is_final: false,
                 names: Vec::new(),
             });
         };
@@ -127,7 +130,8 @@ impl LogPlace {
                 let position = last.next().ok_or_else(|| self.lost("the log is full"))?;
                 let (published, ack) = (header.frontier.clone(), header.ack.clone());
                 let names = segment.names().to_vec();
-                Ok(Tail { position, previous: Some(segment.hash()), published, ack, lineage, names })
+                let previous = Some(segment.hash());
+                Ok(Tail { position, previous, published, ack, lineage, is_final: false, names })
             }
             None => Err(self.lost("the newest object was listed and is not there")),
         }
@@ -135,15 +139,17 @@ impl LogPlace {
 
     fn after_seal(&self, found: &FoundSeal) -> Result<Tail, Error> {
         let seal = found.seal();
-        let Some(next) = seal.next_epoch else { return Err(evicted(&self.name)) };
+        let behind = || seal.header.position.next().ok_or_else(|| self.lost("the log is full"));
+        let position = seal.next_epoch.map_or_else(behind, |next| Ok(Position::new(next, 0)))?;
         let mut lineage = seal.lineage.clone();
         lineage.push(seal.ended());
         Ok(Tail {
-            position: Position::new(next, 0),
+            position,
             previous: Some(found.hash()),
             published: seal.header.frontier.clone(),
             ack: seal.header.ack.clone(),
             lineage,
+            is_final: seal.next_epoch.is_none(),
             names: found.names().to_vec(),
         })
     }
@@ -176,6 +182,9 @@ impl LogPlace {
     ) -> Result<Claim, Error> {
         loop {
             let tail = self.tail(patience).await?;
+            if tail.is_final {
+                return Err(evicted(&self.name));
+            }
             let wall = wall_ms();
             let seconds = u32::try_from(wall / 1_000).unwrap_or(0);
             let after = tail.position.epoch().checked_add(1).ok_or_else(|| self.lost("there is no later epoch"))?;
@@ -190,13 +199,13 @@ impl LogPlace {
     /// written there first.
     pub(crate) async fn seal_for_good(
         &self,
+        tail: &Tail,
         wall: u64,
         hlc: Timestamp,
         nonce: [u8; 16],
         patience: Patience,
     ) -> Result<bool, Error> {
-        let tail = self.tail(patience).await?;
-        self.seal(&tail, None, wall, hlc, nonce, patience).await
+        Ok(tail.is_final || self.seal(tail, None, wall, hlc, nonce, patience).await?)
     }
 
     /// Creates a seal at the tail. Returns whether it is there and counts.
