@@ -10,8 +10,10 @@ const GET: f64 = 0.000_4 / 1_000.0;
 const GIGABYTE: f64 = 0.02;
 
 /// What the prices above are, for whoever reads the figures.
-pub(crate) const PRICES: &str = "S3 Standard, us-east-1, list prices of 2025 (aws.amazon.com/s3/pricing): PUT and LIST \
-                                 $0.005 per 1,000, GET $0.0004 per 1,000, $0.02 per GB between regions";
+pub(crate) const PRICES: [&str; 2] = [
+    "At the list prices of S3 Standard in us-east-1 (aws.amazon.com/s3/pricing, 2025):",
+    "PUT and LIST $0.005 per 1,000, GET $0.0004 per 1,000, $0.02 per GB between regions. No storage.",
+];
 
 /// A month, in seconds.
 const MONTH: f64 = 30.0 * 24.0 * 3_600.0;

@@ -20,6 +20,7 @@ pub(crate) struct Sight {
 /// How old what a region sees of another one was, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lag {
+    /// While both were up and in touch.
     pub(crate) typical: f64,
     pub(crate) worst: f64,
 }
@@ -29,13 +30,15 @@ pub(crate) struct Lag {
 pub(crate) struct Measures {
     /// For each region when it had done how many steps.
     history: Vec<VecDeque<(Duration, u64)>>,
-    /// For each region, and each that it sees.
+    /// For each region and each that it sees how old that was, while both were up and in touch, and at any time.
     lags: Vec<Vec<Vec<f32>>>,
+    worst: Vec<Vec<f32>>,
 }
 
 impl Measures {
     pub(crate) fn new(regions: usize) -> Self {
-        Self { history: vec![VecDeque::new(); regions], lags: vec![vec![Vec::new(); regions]; regions] }
+        let (lags, worst) = (vec![vec![Vec::new(); regions]; regions], vec![vec![0.0; regions]; regions]);
+        Self { history: vec![VecDeque::new(); regions], lags, worst }
     }
 
     /// Looks at every region. `None` is one that is down.
@@ -64,7 +67,13 @@ impl Measures {
                 let history = &self.history[of];
                 let first = history.partition_point(|(_, done)| *done <= arrived);
                 let lag = history.get(first).map_or(Duration::ZERO, |(at, _)| now.saturating_sub(*at));
-                self.lags[viewer][of].push(lag.as_secs_f32());
+                let lag = lag.as_secs_f32();
+                let pair = [viewer, of];
+                let is_cut = stage.lines.cut_off().is_some_and(|region| pair.contains(&region));
+                if !is_cut && stage.view(of).is_some() {
+                    self.lags[viewer][of].push(lag);
+                }
+                self.worst[viewer][of] = self.worst[viewer][of].max(lag);
             }
             let progress = &stage.progress[viewer];
             let done = done(stage, viewer);
@@ -87,8 +96,8 @@ impl Measures {
     pub(crate) fn lag(&self, viewer: usize, of: usize) -> Lag {
         let mut lags = self.lags[viewer][of].clone();
         lags.sort_unstable_by(f32::total_cmp);
-        let at = |place: usize| lags.get(place).map_or(0.0, |lag| f64::from(*lag));
-        Lag { typical: at(lags.len() / 2), worst: at(lags.len().saturating_sub(1)) }
+        let typical = lags.get(lags.len() / 2).map_or(0.0, |lag| f64::from(*lag));
+        Lag { typical, worst: f64::from(self.worst[viewer][of]) }
     }
 }
 

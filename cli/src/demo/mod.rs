@@ -116,13 +116,11 @@ fn introduce(options: &Options<'_>, stage: &Stage, screen: &mut Screen<'_>) -> O
     }
     let title = screen.paint(Tone::Title, "Three regions keep one leaderboard, and each takes writes at once.");
     screen.line(title)?;
-    screen.line(
-        "There is no server between them and no database: only a bucket in each region, which the others read.",
-    )?;
+    screen.line("No server and no database is between them: only a bucket in each region, which the others read.")?;
     let place = match (stage.folder(), options.config) {
         (Some(folder), _) => {
             screen.line(
-                "Here a bucket is a directory, every file is synced to the disk, and a request to another region takes",
+                "Here each bucket is a directory, synced to the disk, and a request to another region is made to take",
             )?;
             format!("70 to 220 ms, as over an ocean. It all lies in {}, until the end.", folder.display())
         }
@@ -154,9 +152,9 @@ async fn watch(
             biased;
             Some(event) = told.recv() => {
                 screen.tell(began.elapsed(), &event)?;
-                if writing_since.is_none() {
+                if writing_since.is_none() && event.begins_writing() {
                     writing_since = Some(Instant::now());
-                    screen.head(&stage.script.regions)?;
+                    screen.head(began.elapsed(), &stage.script.regions)?;
                 }
             }
             played = &mut play => {

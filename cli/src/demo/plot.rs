@@ -26,9 +26,15 @@ pub(crate) const ALONE: usize = 1;
 pub(crate) const KILLED: usize = 2;
 
 /// When things happen, as parts of the time of writing.
-const CUT_AT: f64 = 0.15;
-const HEAL_AT: f64 = 0.5;
-const KILL_AT: f64 = 0.7;
+const CUT_AT: f64 = 0.1;
+const HEAL_AT: f64 = 0.4;
+const KILL_AT: f64 = 0.75;
+
+/// How long after a cut a region still asks for what it has missed.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// The shortest time in step that says what a month would be.
+const IN_STEP_MIN: Duration = Duration::from_secs(2);
 
 /// How long is waited until what was written has arrived.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +50,9 @@ pub(crate) struct Played {
     pub(crate) lost: u64,
     /// What each region used while they wrote.
     pub(crate) used: Vec<Usage>,
+    /// The same for the time in which all were up and in touch.
+    pub(crate) in_step: Vec<Usage>,
+    pub(crate) in_step_for: Duration,
     /// Promises that were not kept.
     pub(crate) faults: Vec<String>,
 }
@@ -56,7 +65,7 @@ pub(crate) async fn play(stage: &Stage, seconds_of_writing: u64, told: &Told) ->
     let mut played = Played::default();
     open(stage, told).await?;
     let began = Instant::now();
-    let before: Vec<Usage> = (0..REGIONS).map(|region| stage.used(region)).collect();
+    let before = used(stage);
     let time = Duration::from_secs(seconds_of_writing);
     let at = |part: f64| sleep_until(began + time.mul_f64(part));
 
@@ -66,13 +75,19 @@ pub(crate) async fn play(stage: &Stage, seconds_of_writing: u64, told: &Told) ->
     let cut_at = Instant::now();
     at(HEAL_AT).await;
     heal(stage, cut_at.elapsed(), told).await?;
+    sleep(SETTLING).await;
+    let (settled, settled_at) = (used(stage), Instant::now());
     at(KILL_AT).await;
+    (played.in_step, played.in_step_for) = (since(stage, &settled), settled_at.elapsed());
     kill(stage, told, &mut played).await?;
     at(1.0).await;
 
     stage.stop().await?;
     played.writing = began.elapsed();
-    played.used = before.iter().enumerate().map(|(region, before)| stage.used(region).since(before)).collect();
+    played.used = since(stage, &before);
+    if played.in_step_for < IN_STEP_MIN {
+        (played.in_step, played.in_step_for) = (played.used.clone(), played.writing);
+    }
     let done: u64 = stage.progress.iter().map(|progress| progress.done.load(Ordering::Relaxed)).sum();
     let after = Instant::now();
     let says = format!("the writers stop after {} writes; what is under way arrives", count(done));
@@ -92,6 +107,15 @@ pub(crate) async fn play(stage: &Stage, seconds_of_writing: u64, told: &Told) ->
     Ok(played)
 }
 
+/// What each region has used so far.
+fn used(stage: &Stage) -> Vec<Usage> {
+    (0..REGIONS).map(|region| stage.used(region)).collect()
+}
+
+fn since(stage: &Stage, before: &[Usage]) -> Vec<Usage> {
+    used(stage).iter().zip(before).map(|(used, before)| used.since(before)).collect()
+}
+
 fn tell(told: &Told, event: Event) {
     // Whoever does not listen any more is not told.
     let _gone = told.send(event);
@@ -99,12 +123,16 @@ fn tell(told: &Told, event: Event) {
 
 async fn open(stage: &Stage, told: &Told) -> Outcome<()> {
     let began = Instant::now();
+    tell(
+        told,
+        Event::new("opening", "three replicas are opened, each over the log in its own bucket".to_owned(), json!({})),
+    );
     let (first, second, third) = tokio::try_join!(stage.open(0), stage.open(1), stage.open(2))?;
     for (region, replica) in [first, second, third].into_iter().enumerate() {
         stage.start(region, replica)?;
     }
     let says = format!(
-        "three replicas are open, after {}; each takes {} writes a second",
+        "they are open after {}, and each takes {} writes a second from here on",
         seconds(began.elapsed()),
         count(STEPS_PER_SECOND)
     );
@@ -175,7 +203,7 @@ async fn heal(stage: &Stage, alone: Duration, told: &Told) -> Outcome<()> {
     let after = Instant::now();
     stage.lines.heal();
     let says = format!(
-        "{name} is BACK after {}: {} of its writes are news to the others, {} of theirs to it",
+        "{name} is BACK after {}: the others lack {} of its writes, and it {} of theirs",
         seconds(alone),
         count(out),
         count(inwards)
@@ -210,8 +238,10 @@ async fn kill(stage: &Stage, told: &Told, played: &mut Played) -> Outcome<()> {
     }
     stage.kill(KILLED).await;
     let (done, durable) = count_of();
-    let says =
-        format!("{name} is KILLED with {} writes in flight; all that it had in memory is gone", count(done - durable));
+    let says = format!(
+        "{name} is KILLED: its memory is gone, and with it up to {} writes",
+        count(done.saturating_sub(durable))
+    );
     let data = json!({"region": name, "writes": done, "known_durable": durable});
     tell(told, Event::new("killed", says, data).with(Tone::Bad));
     sleep(Duration::from_millis(700)).await;
@@ -229,15 +259,16 @@ async fn kill(stage: &Stage, told: &Told, played: &mut Played) -> Outcome<()> {
     stage.start(KILLED, replica)?;
     played.lost = done.saturating_sub(mark);
     let says = format!(
-        "{name} is REOPENED in {}: its bucket had {} writes; the {} behind them are made again",
+        "{name} is REOPENED in {}: mark and counter in its bucket both say {} writes",
         seconds(after.elapsed()),
-        count(mark),
-        count(played.lost)
+        count(mark)
     );
     let data = json!({
         "region": name, "seconds": after.elapsed().as_secs_f64(), "recovered": mark, "lost_and_made_again": played.lost
     });
     tell(told, Event::new("reopened", says, data).with(Tone::Good));
+    let says = format!("it goes on exactly there, and makes the {} writes again that were lost", count(played.lost));
+    tell(told, Event::new("resumed", says, json!({"region": name, "writes": played.lost})));
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::{
 const DIFFERENCES: usize = 12;
 
 /// How many conflicts are shown.
-const CONFLICTS: usize = 5;
+const CONFLICTS: usize = 4;
 
 /// All that is reported.
 pub(crate) struct Report<'a> {
@@ -77,7 +77,7 @@ impl Report<'_> {
         Self::title(
             screen,
             "Top ten",
-            if is_alike { "as each region sees it: the same" } else { "as each region sees it" },
+            if is_alike { "as each region sees it: the same everywhere" } else { "as each region sees it" },
         )?;
         let names = screen.across((0..REGIONS).map(|region| (Tone::Title, format!("      {}", self.name(region)))));
         screen.line(names)?;
@@ -97,20 +97,20 @@ impl Report<'_> {
             format!("{alone} wrote Never alone, {steady} wrote Together"),
         ];
         let rules = [
-            "what was deleted stays deleted, and what was counted meanwhile counts",
-            "an add wins over a remove that has not seen it",
-            "the later one is read, the other one can still be seen below",
-            "both are read, side by side, until somebody writes again",
+            "what was deleted stays so, what was counted meanwhile counts",
+            "an add wins over a remove",
+            "the later one is read, the other one is kept as a conflict",
+            "both are read, until somebody writes again",
         ];
         Self::title(screen, "Changed on both sides of the cut,", "and the same everywhere now")?;
         for (((path, kind), did), rule) in DISPUTED.into_iter().zip(did).zip(rules) {
             let key = (path.to_owned(), kind);
             let now =
                 self.seen.first().and_then(|(_, seen)| seen.get(&key)).map_or_else(|| "nothing".to_owned(), short);
-            screen.line(format_args!("  {path:<14} {kind:<13} {did}"))?;
+            screen.line(format_args!("  {path:<15}{kind:<14}{did}"))?;
             let now = screen.paint(Tone::Good, now);
             let rule = screen.paint(Tone::Quiet, format!("({rule})"));
-            screen.line(format_args!("  {:<14} {:<13} \u{2192} {now}  {rule}", "", ""))?;
+            screen.line(format_args!("  {:<15}\u{2192} {now}  {rule}", ""))?;
         }
         Ok(())
     }
@@ -122,7 +122,13 @@ impl Report<'_> {
             conflicts.len()
         );
         Self::title(screen, "Conflicts:", &says)?;
-        for Conflict { key, writes, .. } in conflicts.iter().take(CONFLICTS) {
+        // Those that were told of first.
+        let is_told = |conflict: &&Conflict| {
+            let path = conflict.key.path().strip_prefix(&*self.stage.prefix);
+            DISPUTED.iter().any(|(disputed, _)| path == Some(disputed))
+        };
+        let (first, then) = (conflicts.iter().filter(is_told), conflicts.iter().filter(|one| !is_told(one)));
+        for Conflict { key, writes, .. } in first.chain(then).take(CONFLICTS) {
             let path = key.path().strip_prefix(&self.stage.prefix).unwrap_or(key.path());
             for (place, write) in writes.iter().enumerate() {
                 let path = if place == 0 { path } else { "" };
@@ -143,7 +149,7 @@ impl Report<'_> {
     }
 
     fn lags(&self, screen: &mut Screen<'_>) -> Outcome<()> {
-        let says = "how old the first write is that has not arrived: typically, and at worst";
+        let says = "the age of the oldest write that has not arrived: in touch typically, and at worst ever";
         Self::title(screen, "Lag,", says)?;
         let mut head = format!("  {:<18}", "");
         for of in 0..REGIONS {
@@ -179,14 +185,18 @@ impl Report<'_> {
 
     fn costs(&self, screen: &mut Screen<'_>) -> Outcome<()> {
         let time = self.played.writing;
-        Self::title(screen, "Requests and bytes", &format!("in the {} of writing, and a month of it", seconds(time)))?;
+        let says = format!(
+            "in {}; a month at the rate of the {} in which all were in touch",
+            seconds(time),
+            seconds(self.played.in_step_for)
+        );
+        Self::title(screen, "Requests and bytes", &says)?;
         screen.line(format_args!(
             "  {:<18}{:>6}{:>7}{:>7}{:>10}{:>24}{:>16}",
-            "", "PUT", "GET", "LIST", "written", "fetched from others", "a month"
+            "", "PUT", "GET", "LIST", "written", "read from others", "a month"
         ))?;
-        let mut all = Usage::default();
-        let rows = self.played.used.iter().enumerate().map(|(region, used)| (self.name(region), used));
-        let row = |name: &str, used: &Usage| {
+        let mut all = [Usage::default(), Usage::default()];
+        let row = |name: &str, used: &Usage, in_step: &Usage| {
             format!(
                 "  {name:<18}{:>6}{:>7}{:>7}{:>10}{:>24}{:>16}",
                 count(used.puts),
@@ -194,15 +204,16 @@ impl Report<'_> {
                 count(used.lists),
                 bytes(used.bytes_written),
                 bytes(used.bytes_fetched),
-                format!("${:.2}", used.a_month(time.as_secs_f64()))
+                format!("about ${:.0}", in_step.a_month(self.played.in_step_for.as_secs_f64()))
             )
         };
-        for (name, used) in rows {
-            all.add(used);
-            screen.line(row(name, used))?;
+        for (region, (used, in_step)) in self.played.used.iter().zip(&self.played.in_step).enumerate() {
+            all[0].add(used);
+            all[1].add(in_step);
+            screen.line(row(self.name(region), used, in_step))?;
         }
-        screen.line(row("all", &all))?;
-        for line in PRICES.split("; ") {
+        screen.line(row("all", &all[0], &all[1]))?;
+        for line in PRICES {
             let line = screen.paint(Tone::Quiet, line);
             screen.line(format_args!("  {line}"))?;
         }
@@ -262,8 +273,10 @@ impl Report<'_> {
             let Lag { typical, worst } = self.measures.lag(viewer, of);
             json!({"region": self.name(viewer), "of": self.name(of), "typical_seconds": typical, "worst_seconds": worst})
         }).collect();
-        let used: Vec<_> = self.played.used.iter().enumerate().map(|(region, used)| {
-            json!({"region": self.name(region), "used": used, "dollars_a_month": used.a_month(time)})
+        let rows = self.played.used.iter().zip(&self.played.in_step).enumerate();
+        let in_step_for = self.played.in_step_for.as_secs_f64();
+        let used: Vec<_> = rows.map(|(region, (used, in_step))| {
+            json!({"region": self.name(region), "used": used, "dollars_a_month": in_step.a_month(in_step_for)})
         }).collect();
         let conflicts: Vec<_> = self.conflicts.first().into_iter().flatten().map(|conflict| {
             let writes = conflict.writes.iter().map(|write| json!({"value": as_json(&write.value), "replica": write.replica.as_str()}));

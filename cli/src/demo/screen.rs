@@ -40,6 +40,11 @@ impl Event {
         Self { name, says, data, tone: Tone::Plain }
     }
 
+    /// True for what is told when the writers begin.
+    pub(crate) fn begins_writing(&self) -> bool {
+        self.name == "opened"
+    }
+
     pub(crate) fn with(self, tone: Tone) -> Self {
         Self { tone, ..self }
     }
@@ -121,7 +126,8 @@ impl<'a> Screen<'a> {
     }
 
     /// Says what will be in the lines of each second.
-    pub(crate) fn head(&mut self, names: &[String]) -> Outcome<()> {
+    pub(crate) fn head(&mut self, at: Duration, names: &[String]) -> Outcome<()> {
+        self.second = at.as_secs();
         if self.is_terminal || self.is_json() {
             return Ok(());
         }
@@ -130,6 +136,10 @@ impl<'a> Screen<'a> {
             // Writing to a string does not fail.
             let _ok = write!(head, "  {name:<27}");
         }
+        self.line("")?;
+        self.line(
+            "           Each second: the writes that a region has made, and how many of the others' it has not seen.",
+        )?;
         self.line(head.trim_end())
     }
 

@@ -98,7 +98,6 @@ impl Script {
     /// What happens most of the time. No step depends on an earlier one, so that one can be done again without them.
     fn choose(&self, region: usize, number: u64) -> Vec<Change> {
         let mut dice = Dice::new(self.seed, region as u64, number);
-        let name = &self.regions[region];
         let player = PLAYERS[dice.below(PLAYERS.len() as u64) as usize];
         // A player belongs to one region, and only that region says where the player is.
         let own = self.regions.len() * dice.below((PLAYERS.len() / self.regions.len()) as u64) as usize + region;
@@ -113,10 +112,8 @@ impl Script {
                 changes
             }
             50..60 => one(format!("seen/{own}"), Act::Write(format!("with the {team}, step {number}"))),
-            60..66 => one(format!("captain/{team}"), Act::Write(format!("{player}, says {name} in step {number}"))),
-            66..72 => {
-                one(format!("motto/{team}"), Act::WriteBeside(format!("{player} first! ({name}, step {number})")))
-            }
+            60..66 => one(format!("captain/{team}"), Act::Write(format!("{player}, step {number}"))),
+            66..72 => one(format!("motto/{team}"), Act::WriteBeside(format!("{player} first! (step {number})"))),
             72..80 => one(format!("squad/{team}"), Act::Add(own.to_owned())),
             80..86 => one(format!("squad/{team}"), Act::Remove(own.to_owned())),
             86..91 => one(format!("fans/{team}"), Act::Add(format!("fan {}", dice.below(200)))),

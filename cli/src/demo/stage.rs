@@ -256,7 +256,7 @@ pub(crate) fn marked(replica: &Replica, prefix: &str) -> u64 {
 /// Those that everybody has, but that nobody waits long for a bucket that is out of reach: it is back soon.
 fn settings() -> Settings {
     let mut settings = Settings::default();
-    settings.catch_up = Duration::from_secs(2);
+    settings.catch_up = Duration::from_secs(1);
     settings.poll_max = Duration::from_secs(5);
     settings
 }

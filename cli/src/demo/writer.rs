@@ -1,6 +1,7 @@
 //! A region's writer: does one step after the other, each with the mark that says which was the last.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::{
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use replica::{Batch, Error, ErrorKind, Kind, MarkValue, Replica, Written};
+use replica::{Batch, Error, ErrorKind, Kind, MarkValue, Position, Replica, Written};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -49,7 +50,12 @@ pub(crate) struct Writer {
     pub(crate) progress: Arc<Progress>,
 }
 
-type Durable = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+/// The last step in a segment that is on its way to the bucket.
+struct Waiting {
+    number: u64,
+    position: Position,
+    durable: Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
+}
 
 impl Writer {
     /// The name of the mark that says how many steps a region has done.
@@ -63,18 +69,18 @@ impl Writer {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut last = Instant::now();
         let mut owed = 0.0;
-        let mut waiting: Option<(u64, Durable)> = None;
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
         loop {
             let durable = async {
-                match &mut waiting {
-                    Some((number, durable)) => durable.await.map(|()| *number),
+                match waiting.front_mut() {
+                    Some(first) => (&mut first.durable).await.map(|()| first.number),
                     None => std::future::pending().await,
                 }
             };
             let written = tokio::select! {
                 durable = durable => {
                     self.progress.durable.store(durable?, Ordering::Relaxed);
-                    waiting = None;
+                    waiting.pop_front();
                     None
                 }
                 asked = asked.recv() => {
@@ -96,8 +102,11 @@ impl Writer {
                     written
                 }
             };
-            if let (None, Some((number, written))) = (&waiting, written) {
-                waiting = Some((number, Box::pin(written.durable())));
+            let Some((number, written)) = written else { continue };
+            let position = written.position();
+            match waiting.back_mut().filter(|last| last.position == position) {
+                Some(last) => last.number = number,
+                None => waiting.push_back(Waiting { number, position, durable: Box::pin(written.durable()) }),
             }
         }
     }
