@@ -137,7 +137,7 @@ impl FarHints {
 
     async fn of_line(&self) {
         if self.healed.lock().await.changed().await.is_err() {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 }

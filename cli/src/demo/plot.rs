@@ -26,9 +26,12 @@ pub(crate) const ALONE: usize = 1;
 pub(crate) const KILLED: usize = 2;
 
 /// When things happen, as parts of the time of writing.
-const CUT_AT: f64 = 0.1;
-const HEAL_AT: f64 = 0.4;
+const CUT_AT: f64 = 0.2;
+const HEAL_AT: f64 = 0.45;
 const KILL_AT: f64 = 0.75;
+
+/// How long a region is alone at least.
+const ALONE_MIN: Duration = Duration::from_millis(500);
 
 /// How long after a cut a region still asks for what it has missed.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -50,9 +53,8 @@ pub(crate) struct Played {
     pub(crate) lost: u64,
     /// What each region used while they wrote.
     pub(crate) used: Vec<Usage>,
-    /// The same for the time in which all were up and in touch.
-    pub(crate) in_step: Vec<Usage>,
-    pub(crate) in_step_for: Duration,
+    /// The same for a time in which all were up and in touch, and how long that was, unless it was too short to tell much.
+    pub(crate) in_step: Option<(Vec<Usage>, Duration)>,
     /// Promises that were not kept.
     pub(crate) faults: Vec<String>,
 }
@@ -74,20 +76,18 @@ pub(crate) async fn play(stage: &Stage, seconds_of_writing: u64, told: &Told) ->
     cut(stage, told).await?;
     let cut_at = Instant::now();
     at(HEAL_AT).await;
+    sleep_until(cut_at + ALONE_MIN).await;
     heal(stage, cut_at.elapsed(), told).await?;
     sleep(SETTLING).await;
     let (settled, settled_at) = (used(stage), Instant::now());
     at(KILL_AT).await;
-    (played.in_step, played.in_step_for) = (since(stage, &settled), settled_at.elapsed());
+    played.in_step = Some((since(stage, &settled), settled_at.elapsed())).filter(|(_, time)| *time >= IN_STEP_MIN);
     kill(stage, told, &mut played).await?;
     at(1.0).await;
 
     stage.stop().await?;
     played.writing = began.elapsed();
     played.used = since(stage, &before);
-    if played.in_step_for < IN_STEP_MIN {
-        (played.in_step, played.in_step_for) = (played.used.clone(), played.writing);
-    }
     let done: u64 = stage.progress.iter().map(|progress| progress.done.load(Ordering::Relaxed)).sum();
     let after = Instant::now();
     let says = format!("the writers stop after {} writes; what is under way arrives", count(done));
@@ -147,10 +147,17 @@ async fn prepare(stage: &Stage) -> Outcome<()> {
         vec![Change::new("final/bonus", Act::Count(300)), Change::new("final/squad", Act::Add("Cleo".to_owned()))];
     stage.ask(STEADY, made).await?;
     stage.replica(STEADY)?.flush().await?;
-    match reach(stage, &[ALONE, KILLED], &[STEADY]).await? {
-        true => Ok(()),
-        false => Err(Failure::failed("what the first region wrote does not arrive in the others")),
+    if !reach(stage, &[ALONE, KILLED], &[STEADY]).await? {
+        return Err(Failure::failed("what the first region wrote does not arrive in the others"));
     }
+    // A new replica may still be reading what there was before it.
+    let deadline = Instant::now() + PATIENCE;
+    for region in 0..REGIONS {
+        while !stage.replica(region)?.status().alarms.is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
 }
 
 async fn cut(stage: &Stage, told: &Told) -> Outcome<()> {
@@ -203,7 +210,7 @@ async fn heal(stage: &Stage, alone: Duration, told: &Told) -> Outcome<()> {
     let after = Instant::now();
     stage.lines.heal();
     let says = format!(
-        "{name} is BACK after {}: the others lack {} of its writes, and it {} of theirs",
+        "{name} is BACK after {}, {} writes ahead of the others and {} behind them",
         seconds(alone),
         count(out),
         count(inwards)
@@ -259,7 +266,7 @@ async fn kill(stage: &Stage, told: &Told, played: &mut Played) -> Outcome<()> {
     stage.start(KILLED, replica)?;
     played.lost = done.saturating_sub(mark);
     let says = format!(
-        "{name} is REOPENED in {}: mark and counter in its bucket both say {} writes",
+        "{name} is REOPENED in {}: mark and counter in its bucket say {} writes",
         seconds(after.elapsed()),
         count(mark)
     );

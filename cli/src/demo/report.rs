@@ -184,40 +184,45 @@ impl Report<'_> {
     }
 
     fn costs(&self, screen: &mut Screen<'_>) -> Outcome<()> {
-        let time = self.played.writing;
-        let says = format!(
-            "in {}; a month at the rate of the {} in which all were in touch",
-            seconds(time),
-            seconds(self.played.in_step_for)
-        );
+        let mut says = format!("in {} of writing", seconds(self.played.writing));
+        if let Some((_, time)) = &self.played.in_step {
+            says += &format!("; a month goes by the {} when all were in touch", seconds(*time));
+        }
         Self::title(screen, "Requests and bytes", &says)?;
         screen.line(format_args!(
-            "  {:<18}{:>6}{:>7}{:>7}{:>10}{:>24}{:>16}",
+            "  {:<18}{:>6}{:>7}{:>7}{:>10}{:>22}{:>16}",
             "", "PUT", "GET", "LIST", "written", "read from others", "a month"
         ))?;
-        let mut all = [Usage::default(), Usage::default()];
-        let row = |name: &str, used: &Usage, in_step: &Usage| {
+        let row = |name: &str, used: &Usage, dollars: Option<f64>| {
             format!(
-                "  {name:<18}{:>6}{:>7}{:>7}{:>10}{:>24}{:>16}",
+                "  {name:<18}{:>6}{:>7}{:>7}{:>10}{:>22}{:>16}",
                 count(used.puts),
                 count(used.gets),
                 count(used.lists),
                 bytes(used.bytes_written),
                 bytes(used.bytes_fetched),
-                format!("about ${:.0}", in_step.a_month(self.played.in_step_for.as_secs_f64()))
+                dollars.map_or_else(|| "-".to_owned(), |dollars| format!("about ${dollars:.0}"))
             )
         };
-        for (region, (used, in_step)) in self.played.used.iter().zip(&self.played.in_step).enumerate() {
-            all[0].add(used);
-            all[1].add(in_step);
-            screen.line(row(self.name(region), used, in_step))?;
+        let mut all = Usage::default();
+        for (region, used) in self.played.used.iter().enumerate() {
+            all.add(used);
+            screen.line(row(self.name(region), used, self.a_month(region)))?;
         }
-        screen.line(row("all", &all[0], &all[1]))?;
-        for line in PRICES {
+        let dollars: Option<Vec<f64>> = (0..REGIONS).map(|region| self.a_month(region)).collect();
+        screen.line(row("all", &all, dollars.as_ref().map(|dollars| dollars.iter().sum())))?;
+        let prices = if dollars.is_some() { &PRICES[..] } else { &[] };
+        for line in prices {
             let line = screen.paint(Tone::Quiet, line);
             screen.line(format_args!("  {line}"))?;
         }
         Ok(())
+    }
+
+    /// What a region would cost in a month, if the run was long enough to tell.
+    fn a_month(&self, region: usize) -> Option<f64> {
+        let (used, time) = self.played.in_step.as_ref()?;
+        Some(used.get(region)?.a_month(time.as_secs_f64()))
     }
 
     fn verdict(&self, screen: &mut Screen<'_>) -> Outcome<()> {
@@ -273,11 +278,12 @@ impl Report<'_> {
             let Lag { typical, worst } = self.measures.lag(viewer, of);
             json!({"region": self.name(viewer), "of": self.name(of), "typical_seconds": typical, "worst_seconds": worst})
         }).collect();
-        let rows = self.played.used.iter().zip(&self.played.in_step).enumerate();
-        let in_step_for = self.played.in_step_for.as_secs_f64();
-        let used: Vec<_> = rows.map(|(region, (used, in_step))| {
-            json!({"region": self.name(region), "used": used, "dollars_a_month": in_step.a_month(in_step_for)})
-        }).collect();
+        let rows = self.played.used.iter().enumerate();
+        let used: Vec<_> = rows
+            .map(|(region, used)| {
+                json!({"region": self.name(region), "used": used, "dollars_a_month": self.a_month(region)})
+            })
+            .collect();
         let conflicts: Vec<_> = self.conflicts.first().into_iter().flatten().map(|conflict| {
             let writes = conflict.writes.iter().map(|write| json!({"value": as_json(&write.value), "replica": write.replica.as_str()}));
             json!({"path": conflict.key.path(), "kind": conflict.key.kind().name(), "writes": writes.collect::<Vec<_>>()})

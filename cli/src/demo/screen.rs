@@ -137,9 +137,7 @@ impl<'a> Screen<'a> {
             let _ok = write!(head, "  {name:<27}");
         }
         self.line("")?;
-        self.line(
-            "           Each second: the writes that a region has made, and how many of the others' it has not seen.",
-        )?;
+        self.line("           Each second: the writes of each region, and how many of the others' it has not seen.")?;
         self.line(head.trim_end())
     }
 
