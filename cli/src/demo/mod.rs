@@ -122,7 +122,8 @@ fn introduce(options: &Options<'_>, stage: &Stage, screen: &mut Screen<'_>) -> O
             screen.line(
                 "Here each bucket is a directory, synced to the disk, and a request to another region is made to take",
             )?;
-            format!("70 to 220 ms, as over an ocean. It all lies in {}, until the end.", folder.display())
+            screen.line("70 to 220 ms, as over an ocean. All of it is removed at the end; until then it lies in")?;
+            format!("  {}", folder.display())
         }
         (None, Some(file)) => {
             format!("The buckets are those of {}; all paths begin with {}.", file.display(), stage.prefix)
