@@ -50,6 +50,22 @@ pub(crate) enum Command {
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Watch three regions take writes at once, lose touch, lose a process, and end up the same
+    #[command(after_help = "Example:\n  archipelago demo\n  archipelago demo --seconds 60 --seed 7\n\n\
+        It works in a temporary directory, and with --config in the first three regions of a configuration, as replicas that \
+        are called after them with -demo behind it, below the path demo/. It exits with 0 only if every region ends up with \
+        what was worked out beside them.")]
+    Demo {
+        /// How long they write
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        seconds: u64,
+        /// What is written is chosen by this number
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Expect something wrong, which must be noticed
+        #[arg(long, hide = true)]
+        falsify: bool,
+    },
     /// Apply operations, one JSON object a line, and return when all of them are durable
     #[command(after_help = "Example:\n  \
         echo '{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"goals/Marta\",\"by\":1}' | archipelago apply\n  \

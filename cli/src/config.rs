@@ -18,8 +18,8 @@ pub(crate) const FILE: &str = "archipelago.toml";
 /// The regions that `init` names unless told otherwise.
 pub(crate) const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
 
-/// The longest name of a region, in bytes: what leaves room for `-cli` behind it.
-const REGION_BYTES_MAX: usize = 36;
+/// The longest name of a region, in bytes: what leaves room for `-demo` behind it.
+const REGION_BYTES_MAX: usize = 35;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -35,6 +35,11 @@ impl Failure {
         Self { code: 0, says: String::new() }
     }
 
+    /// True when nobody reads what is printed.
+    pub(crate) const fn is_closed_pipe(&self) -> bool {
+        self.code == 0
+    }
+
     /// Says it, and gives the code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.says.is_empty() {

@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod change;
 mod config;
+mod demo;
 mod failure;
 mod groups;
 mod init;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::{
     args::{Cli, Command},
+    demo::Options,
     failure::{Failure, Outcome},
     output::Output,
     session::Session,
@@ -50,13 +52,16 @@ fn run(cli: Cli) -> Outcome {
         }
         _ => {}
     }
-    let session = Session::new(&global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
     runtime.block_on(async {
         let mut out = Output::new(global.json);
+        if let Command::Demo { seconds, seed, falsify } = command {
+            return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
+        }
+        let session = Session::new(&global)?;
         let code = serve(command, &session, &mut out).await?;
         out.flush()?;
         Ok(code)
@@ -82,6 +87,8 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Verify => verify::verify(session, out).await,
         Command::Log { name } => inspect::log(session, name.as_deref(), out).await,
         Command::Show { key } => inspect::show(session, &key, out).await,
-        Command::Init { .. } | Command::Completions { .. } | Command::Man => Ok(ExitCode::SUCCESS),
+        Command::Init { .. } | Command::Demo { .. } | Command::Completions { .. } | Command::Man => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -28,6 +28,11 @@ impl Output {
         Ok(writeln!(self.out, "{line}")?)
     }
 
+    /// Text as it stands, be it a line or not.
+    pub(crate) fn text(&mut self, text: &str) -> Outcome<()> {
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
     /// An object in one line.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> Outcome<()> {
         serde_json::to_writer(&mut self.out, object)?;
