@@ -179,6 +179,32 @@ fn recovery_without_a_whole_snapshot_says_so_and_writes_one_seal_an_attempt() {
     }
 }
 
+/// Every snapshot is damaged, and the log before them is still there. Alone, the replica comes back to less than it had promised
+/// never to need again: others have forgotten, on its word, what it has just read anew. So it takes no writes until it has heard
+/// all of that again, or what was deleted would come back with the next count.
+#[test]
+fn a_replica_that_comes_back_with_less_than_it_promised_takes_no_writes_until_it_has_it() {
+    let mut stage = Stage::new(9, 2);
+    stage.settings.retention = Duration::from_secs(1 << 20);
+    let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
+    first.add("likes", 5).expect("it counts");
+    stage.pass(5);
+    let _deleted = second.replica.delete("likes").expect("it is deleted");
+    stage.count_on(&[&first, &second], "other", 6, 4);
+    assert_eq!(second.status().dead_tallies, 0, "it is forgotten");
+    stage.crash(first);
+    assert!(flip(&stage, 0, |key| key.contains("/snap/")) >= 2);
+    let now = stage.executor.world().now();
+    let alone = |links: &[SimBucket]| links[1].unreachable(now..now + Duration::from_secs(60));
+    let first = stage.try_open_with("first", 0, alone, |_| {}).expect("it opens from its log");
+    assert!(first.status().is_behind);
+    assert_eq!(first.add("likes", 1).expect_err("it promised more").kind(), ErrorKind::Backpressure);
+    stage.pass(60);
+    first.add("likes", 1).expect("it has heard the rest");
+    stage.count_on(&[&first, &second], "other", 6, 4);
+    assert_eq!((first.count("likes"), second.count("likes")), (1, 1));
+}
+
 /// A segment is damaged at rest: its log stops there, and says so; the other logs go on.
 #[test]
 fn a_damaged_segment_stops_its_log_only() {

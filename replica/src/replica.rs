@@ -226,6 +226,9 @@ impl Replica {
     ///
     /// It cannot be undone. Should that replica come back, it finds itself [`ErrorKind::Evicted`].
     ///
+    /// What was deleted of its counters is forgotten when every live replica has acknowledged this. One that writes nothing for
+    /// good, such as a command's, holds that up, and that alone: evict it too.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied, or

@@ -11,7 +11,7 @@ use futures_util::{
 
 use super::{
     Engine, lineage,
-    pull::{Pulled, Puller, is_lately},
+    pull::is_lately,
     run::logs_in,
     store::Patience,
     takeover::{LogPlace, Tail},
@@ -71,7 +71,8 @@ impl Engine {
             None => self.seal_evicted(replica, None).await,
         };
         if let Some(place) = &sealed {
-            self.read_to_the_end(place).await;
+            // What cannot be read of it is not of those who have not read it.
+            let _read = self.read_once(place.clone(), self.some_patience()).await;
         }
         let last = self.declare(replica, last).await?;
         self.wait_until_declared().await?;
@@ -172,11 +173,6 @@ impl Engine {
             }
         }
         None
-    }
-
-    async fn read_to_the_end(&self, place: &LogPlace) {
-        let mut puller = Puller::once(place.clone());
-        while matches!(puller.advance(self, self.some_patience()).await, Ok(Pulled::Applied)) {}
     }
 
     /// Looks for what is missing of evicted logs, for as long as the replica runs. Their buckets may be gone, so that nobody

@@ -151,30 +151,31 @@ impl Engine {
         let patience = Patience::For(self.settings.catch_up);
         let logs = self.discover().await;
         let mut complete = !self.regions.iter().any(|region| self.alarms.is_raised(&place_of(region)));
-        for (_, log) in logs {
-            if log.name == self.own.name {
-                continue;
-            }
-            let place = format!("log {}", log.name);
-            let mut puller = Puller::once(log);
-            loop {
-                match puller.advance(self, patience).await {
-                    Ok(Pulled::Applied) => {}
-                    // It has been looked over since this began.
-                    Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended | Pulled::Collected(_)) => break,
-                    Err(error) => {
-                        self.alarms.raise(&place, &error);
-                        complete = false;
-                        break;
-                    }
-                }
-            }
-        }
+        let others = logs.into_iter().map(|(_, log)| log).filter(|log| log.name != self.own.name);
+        let read = join_all(others.map(|log| self.read_once(log, patience))).await;
+        complete &= read.into_iter().all(|is_whole| is_whole);
         complete &= self.complete_evicted(|_| true).await;
         if complete {
             self.alarms.clear(BOOTSTRAP);
         }
         complete
+    }
+
+    /// Reads a log to its end, and makes sure that it is the end. Returns whether that could be.
+    pub(crate) async fn read_once(&self, log: LogPlace, patience: Patience) -> bool {
+        let place = format!("log {}", log.name);
+        let mut puller = Puller::once(log);
+        loop {
+            match puller.advance(self, patience).await {
+                Ok(Pulled::Applied) => {}
+                // It has been looked over since this began.
+                Ok(Pulled::UpToDate | Pulled::NotThere | Pulled::Ended | Pulled::Collected(_)) => return true,
+                Err(error) => {
+                    self.alarms.raise(&place, &error);
+                    return false;
+                }
+            }
+        }
     }
 
     /// Waits until all of `token` has been applied.
