@@ -126,6 +126,29 @@ fn m12_an_acknowledgement_counts_when_its_segment_is_applied() {
     }
 }
 
+/// A crashes while what it deleted waits for B, who is out of touch. What its snapshot holds dead is queued anew: nothing of it is
+/// left when B has heard.
+#[test]
+fn what_is_dead_in_a_snapshot_is_purged_after_a_recovery() {
+    let mut stage = Stage::new(76, 2);
+    let [a, b] = [stage.open("a", 0), stage.open("b", 1)];
+    [&a, &b].into_iter().for_each(|actor| actor.add("likes", 5).expect("it counts"));
+    settle(&mut stage, &[&a, &b]);
+    let now = stage.executor.world().now();
+    b.links[0].unreachable(now..now + Duration::from_secs(60));
+    let _deleted = a.replica.delete("likes").expect("it is deleted");
+    stage.count_on(&[&a], "other", 4, 4);
+    assert!(a.status().dead_tallies > 0, "B has not heard");
+    stage.crash(a);
+    let a = stage.open("a", 0);
+    assert!(a.status().dead_tallies > 0);
+    stage.pass(60);
+    settle(&mut stage, &[&a, &b]);
+    for actor in [&a, &b] {
+        assert_eq!((actor.status().dead_tallies, actor.status().objects), (0, 1), "live or not, there is one object");
+    }
+}
+
 /// The headers of a log, in its order, as far as they have not been collected.
 fn headers(store: &SimBucket, name: &str) -> Vec<LogHeader> {
     let folder = format!("v1/log/{name}/");
@@ -153,14 +176,33 @@ fn m09_what_a_log_publishes_and_acknowledges_only_grows() {
                 stage.executor.pass(Duration::from_millis(300 + 97 * seed + 41 * life));
             }
             stage.crash(one);
-            // It is opened while nobody can be asked what it had seen.
+            // It is opened while nobody can be asked what it had seen, takes a snapshot of what it has, and once more.
             let now = stage.executor.world().now();
-            let dark = now..now + Duration::from_secs(30);
-            one = stage.try_open_with("one", 0, |links| links[1].unreachable(dark), |_| {}).expect("it opens");
-            if let Err(error) = one.add("alone", 1) {
-                assert_eq!(error.kind(), ErrorKind::Backpressure, "it had promised to hold more than has come back");
+            let dark = now..now + Duration::from_secs(60);
+            let open = |stage: &mut Stage| {
+                let dark = dark.clone();
+                let one = stage.try_open_with("one", 0, |links| links[1].unreachable(dark), |_| {}).expect("it opens");
+                if let Err(error) = one.add("alone", 1) {
+                    assert_eq!(
+                        error.kind(),
+                        ErrorKind::Backpressure,
+                        "it had promised to hold more than has come back"
+                    );
+                }
+                one
+            };
+            one = open(&mut stage);
+            let before = one.status().snapshots;
+            for _ in 0..200 {
+                if one.status().snapshots == before {
+                    stage.executor.pass(Duration::from_millis(50));
+                }
             }
-            stage.pass(40);
+            // The snapshot holds less than was published, and nothing stands behind it.
+            assert_ne!(one.status().snapshots, before);
+            stage.crash(one);
+            one = open(&mut stage);
+            stage.pass(80);
         }
         let headers = headers(&stage.stores[0], "one");
         assert!(headers.len() > 30, "{}", headers.len());
