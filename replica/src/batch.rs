@@ -75,10 +75,16 @@ impl<'a> Batch<'a> {
         self.at(path, Kind::OrSet)
     }
 
-    /// Deletes what is live at `path`, of every kind, as far as this replica has seen it.
+    /// Deletes what is live at `path`, of every kind, as far as this replica has seen it, what this batch has made there so far
+    /// included.
     pub fn delete(&mut self, path: &str) {
         match self.replica.live(path) {
-            Ok(keys) => keys.into_iter().for_each(|key| self.push(key, Ok(Change::Delete))),
+            Ok(mut keys) => {
+                keys.extend(self.changes.iter().map(|(key, _)| key).filter(|key| key.path() == path).cloned());
+                keys.sort_unstable();
+                keys.dedup();
+                keys.into_iter().for_each(|key| self.push(key, Ok(Change::Delete)));
+            }
             Err(error) => self.refuse(error),
         }
     }

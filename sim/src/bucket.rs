@@ -15,7 +15,7 @@ use crate::{
     faults::{Fault, Faults, Request},
     hints::SimHints,
     random::Random,
-    store::{Damage, Image, Store, damaged, stale_ns},
+    store::{Damage, Image, Store, damaged, hash, stale_ns},
     world::{World, nanoseconds},
 };
 
@@ -144,6 +144,17 @@ impl SimBucket {
     #[must_use]
     pub fn peek(&self, key: &str) -> Option<Bytes> {
         self.store().get(key).cloned()
+    }
+
+    /// From now on the store remembers every key that is created, also of what is deleted later.
+    pub fn keep_journal(&self) {
+        self.store().journal.get_or_insert_default();
+    }
+
+    /// What was first created under this key, as far as the store remembers that.
+    #[must_use]
+    pub fn created(&self, key: &str) -> Option<Bytes> {
+        self.store().journal.as_ref()?.get(key).cloned()
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -402,13 +413,4 @@ impl Requests {
 
 fn lost(outcome: Outcome, request: Request, key: &str) -> BucketError {
     BucketError::new(outcome, format!("simulated fault: request={request:?} key={key:?}"))
-}
-
-/// A hash that is the same in every run.
-fn hash(bytes: &[u8], seed: u64) -> u64 {
-    bytes.chunks(8).fold(seed ^ bytes.len() as u64, |state, some| {
-        let mut word = [0; 8];
-        word[..some.len()].copy_from_slice(some);
-        (state.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
 }

@@ -9,13 +9,19 @@
 //! by event, and [`World::trace`] is the proof.
 
 mod bucket;
+mod checks;
 mod clock;
 mod entropy;
 mod executor;
 mod faults;
+mod generate;
 mod hints;
+mod history;
+mod play;
 mod random;
+mod shrink;
 mod store;
+mod story;
 mod task;
 mod world;
 
@@ -24,8 +30,13 @@ pub use clock::{BEGINNING_MS, SimClock};
 pub use entropy::SimEntropy;
 pub use executor::{Executor, Stop};
 pub use faults::{Fault, Faults};
+pub use generate::generate;
 pub use hints::{HintFault, HintFaults, SimHints};
+pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
+pub use play::{Failure, Outcome, play};
 pub use random::Random;
+pub use shrink::shrink;
 pub use store::{Damage, Image};
+pub use story::{Act, Step, Story};
 pub use task::{Join, Region};
 pub use world::{Sleep, Trace, World};

@@ -50,6 +50,8 @@ pub(crate) struct Store {
     deleted: VecDeque<Deleted>,
     /// Who is told of new objects.
     pub(crate) listeners: Vec<SimHints>,
+    /// Every key that was ever created, with what it held first, if that is kept.
+    pub(crate) journal: Option<BTreeMap<String, Bytes>>,
 }
 
 impl Store {
@@ -61,6 +63,9 @@ impl Store {
         if is_folder || key.match_indices('/').any(|(at, _)| self.objects.contains_key(&key[..at])) {
             let message = format!("not created: a key is a folder of another: key={key:?}");
             return Err(BucketError::new(Outcome::Refused, message));
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.entry(key.to_owned()).or_insert_with(|| body.clone());
         }
         self.objects.insert(key.to_owned(), Object { body, since: now });
         Ok(Created::New)
@@ -180,4 +185,13 @@ fn stored(key: &str, object: &Object) -> Stored {
 /// A time within which lists can be stale.
 pub(crate) fn stale_ns(stale_max: Duration) -> u64 {
     nanoseconds(stale_max).min(STALE_MAX_NS)
+}
+
+/// A hash that is the same in every run.
+pub(crate) fn hash(bytes: &[u8], seed: u64) -> u64 {
+    bytes.chunks(8).fold(seed ^ bytes.len() as u64, |state, some| {
+        let mut word = [0; 8];
+        word[..some.len()].copy_from_slice(some);
+        (state.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
 }

@@ -107,6 +107,15 @@ impl Kept {
         Self { snapshots, ..Self::default() }
     }
 
+    /// What the process before has promised by its snapshots, and may not have said: it is said now. `said` is what the own
+    /// log says.
+    pub(crate) fn promise_again(&mut self, said: &mut Frontier) {
+        if let Some(promised) = self.promised().filter(|promised| !said.covers_all(promised)) {
+            said.join(promised);
+            self.acknowledge = true;
+        }
+    }
+
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.snapshots.iter().map(|kept| kept.position).collect()
     }

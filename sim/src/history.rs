@@ -1,0 +1,261 @@
+//! The oracle: what every value must be, from the history of operations alone.
+//! Layer 0.
+//!
+//! It knows what was done, under which position of which log, and what its author had seen. It keeps everything for ever,
+//! tombstones included, and shares no code with what it checks: a position is a number to it, and a dot nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A log, by its number in the history.
+pub type Log = usize;
+
+/// A process that has written a log: several may have, one after the other.
+pub type Process = u32;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sort {
+    /// A counter that only grows.
+    Grows,
+    /// A counter.
+    Counter,
+    /// A register that reads as its last write.
+    Last,
+    /// A register that reads as every concurrent write.
+    Every,
+    /// A set.
+    Set,
+}
+
+impl Sort {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [Self::Grows, Self::Counter, Self::Last, Self::Every, Self::Set];
+}
+
+/// An object, by its path and what it is.
+pub type Object = (String, Sort);
+
+/// What an operation did to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// Counted so much.
+    Count(i64),
+    /// Put an element in.
+    Put(u16),
+    /// Took an element out.
+    Take(u16),
+    /// Wrote a value.
+    Write(u16),
+    /// Deleted it.
+    Delete,
+}
+
+/// What somebody has seen: of each log, everything up to a position.
+pub type Seen = BTreeMap<Log, u64>;
+
+#[derive(Clone, Debug)]
+struct Event {
+    process: Process,
+    log: Log,
+    position: u64,
+    did: Did,
+    seen: Seen,
+}
+
+/// A view of the history: that of a process, or of somebody who writes nothing.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// How far each log has been applied.
+    pub seen: Seen,
+    /// Whose view it is: a process has seen all that it has done.
+    pub of: Option<(Process, Log)>,
+}
+
+/// What an object must read as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// A counter.
+    Count(i128),
+    /// The live writes of a register, each by its value.
+    Writes(BTreeSet<u16>),
+    /// The elements of a set.
+    Elements(BTreeSet<u16>),
+}
+
+/// Everything that was ever done.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    events: Vec<Event>,
+    /// The events of each object, in the order in which they were recorded.
+    objects: BTreeMap<Object, Vec<usize>>,
+    /// The positions that are in a bucket, or have been.
+    published: BTreeSet<(Log, u64)>,
+}
+
+impl History {
+    /// Records what a process did under a position of its log, having seen `seen` of the others.
+    pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
+        self.objects.entry(object).or_default().push(self.events.len());
+        self.events.push(Event { process, log, position, did, seen });
+    }
+
+    /// Notes that a position is in its bucket: what was done under it can be read.
+    pub fn publish(&mut self, log: Log, position: u64) {
+        self.published.insert((log, position));
+    }
+
+    /// True when the position is in its bucket, or has been.
+    #[must_use]
+    pub fn is_published(&self, log: Log, position: u64) -> bool {
+        self.published.contains(&(log, position))
+    }
+
+    /// How many operations there were.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// True before the first of them.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Every object of which anything was recorded.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.objects.keys()
+    }
+
+    /// What an object must read as in a view.
+    #[must_use]
+    pub fn truth(&self, view: &View, object: &Object) -> Truth {
+        let none = Vec::new();
+        let of_it = self.objects.get(object).unwrap_or(&none);
+        let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
+        // What stands of it: no later operation in the view that undoes such a thing had seen it.
+        let standing = |event: usize, undoes: &dyn Fn(Did) -> bool| {
+            let undone = |later: &usize| undoes(self.events[*later].did) && self.has_seen(*later, event);
+            !held.iter().any(undone)
+        };
+        match object.1 {
+            Sort::Grows | Sort::Counter => {
+                let amount = |event: &usize| match self.events[*event].did {
+                    Did::Count(by) if standing(*event, &|did| did == Did::Delete) => i128::from(by),
+                    _ => 0,
+                };
+                Truth::Count(held.iter().map(amount).sum())
+            }
+            Sort::Last | Sort::Every => {
+                let written = |event: &usize| match self.events[*event].did {
+                    Did::Write(value) if standing(*event, &|did| matches!(did, Did::Write(_) | Did::Delete)) => {
+                        Some(value)
+                    }
+                    _ => None,
+                };
+                Truth::Writes(held.iter().filter_map(written).collect())
+            }
+            Sort::Set => {
+                // An add that has seen another one stands for it: who takes out the later one has taken out both.
+                let undoes = |did, element| did == Did::Put(element) || did == Did::Take(element) || did == Did::Delete;
+                let there = |event: &usize| match self.events[*event].did {
+                    Did::Put(element) if standing(*event, &|did| undoes(did, element)) => Some(element),
+                    _ => None,
+                };
+                Truth::Elements(held.iter().filter_map(there).collect())
+            }
+        }
+    }
+
+    /// What was done to an object, one line for each operation.
+    #[must_use]
+    pub fn tell(&self, object: &Object) -> String {
+        let tell = |event: &usize| {
+            let Event { process, log, position, did, seen } = &self.events[*event];
+            let fate = if self.is_published(*log, *position) { "" } else { ", not published" };
+            format!("\n    process {process} of log {log} at {position:x}{fate}: {did:?}, having seen {seen:x?}")
+        };
+        self.objects.get(object).into_iter().flatten().map(tell).collect()
+    }
+
+    /// True when the author of `later` had seen `earlier`.
+    fn has_seen(&self, later: usize, earlier: usize) -> bool {
+        let (l, e) = (&self.events[later], &self.events[earlier]);
+        if l.process == e.process {
+            return earlier < later;
+        }
+        self.is_published(e.log, e.position) && l.seen.get(&e.log).is_some_and(|seen| *seen >= e.position)
+    }
+
+    fn holds(&self, view: &View, event: &Event) -> bool {
+        if view.of.is_some_and(|(process, _)| process == event.process) {
+            return true;
+        }
+        self.is_published(event.log, event.position)
+            && view.seen.get(&event.log).is_some_and(|seen| *seen >= event.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: Sort = Sort::Set;
+
+    fn seen(logs: &[(Log, u64)]) -> Seen {
+        logs.iter().copied().collect()
+    }
+
+    fn all(history: &History, object: &Object) -> Truth {
+        history.truth(&View { seen: seen(&[(0, 9), (1, 9)]), of: None }, object)
+    }
+
+    #[test]
+    fn an_add_that_the_remover_has_not_seen_stays() {
+        let cart = ("cart".to_owned(), SET);
+        let mut history = History::default();
+        history.record((0, 0), 1, cart.clone(), Did::Put(7), seen(&[]));
+        history.record((1, 1), 1, cart.clone(), Did::Put(7), seen(&[(0, 1)]));
+        history.record((0, 0), 2, cart.clone(), Did::Take(7), seen(&[]));
+        [(0, 1), (0, 2), (1, 1)].into_iter().for_each(|(log, position)| history.publish(log, position));
+        assert_eq!(all(&history, &cart), Truth::Elements([7].into()));
+        assert_eq!(history.truth(&View { seen: seen(&[(0, 2)]), of: None }, &cart), Truth::Elements(BTreeSet::new()));
+    }
+
+    #[test]
+    fn what_was_lost_in_a_crash_is_seen_by_its_process_alone() {
+        let likes = ("likes".to_owned(), Sort::Counter);
+        let mut history = History::default();
+        history.record((0, 0), 1, likes.clone(), Did::Count(5), seen(&[]));
+        history.publish(0, 1);
+        history.record((0, 0), 2, likes.clone(), Did::Count(3), seen(&[]));
+        assert_eq!(all(&history, &likes), Truth::Count(5));
+        let own = View { seen: seen(&[]), of: Some((0, 0)) };
+        assert_eq!(history.truth(&own, &likes), Truth::Count(8));
+    }
+
+    #[test]
+    fn a_deletion_takes_what_it_had_seen_and_nothing_else() {
+        let likes = ("likes".to_owned(), Sort::Grows);
+        let mut history = History::default();
+        history.record((0, 0), 1, likes.clone(), Did::Count(5), seen(&[]));
+        history.record((1, 1), 1, likes.clone(), Did::Delete, seen(&[(0, 1)]));
+        history.record((0, 0), 2, likes.clone(), Did::Count(2), seen(&[]));
+        [(0, 1), (0, 2), (1, 1)].into_iter().for_each(|(log, position)| history.publish(log, position));
+        assert_eq!(all(&history, &likes), Truth::Count(2));
+        assert_eq!(history.truth(&View { seen: seen(&[]), of: None }, &likes), Truth::Count(0));
+    }
+
+    #[test]
+    fn concurrent_writes_stand_beside_each_other_until_one_has_seen_them() {
+        let name = ("name".to_owned(), Sort::Every);
+        let mut history = History::default();
+        history.record((0, 0), 1, name.clone(), Did::Write(1), seen(&[]));
+        history.record((1, 1), 1, name.clone(), Did::Write(2), seen(&[]));
+        [(0, 1), (1, 1)].into_iter().for_each(|(log, position)| history.publish(log, position));
+        assert_eq!(all(&history, &name), Truth::Writes([1, 2].into()));
+        history.record((1, 1), 2, name.clone(), Did::Write(3), seen(&[(0, 1)]));
+        history.publish(1, 2);
+        assert_eq!(all(&history, &name), Truth::Writes([3].into()));
+    }
+}
