@@ -89,7 +89,8 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), claim.epoch), plan.world.random(), plan.settings.shards);
     let (world, name) = (&plan.world, own.name.clone());
     let mut recovery = Recovery { own: &own, keyspace: &keyspace, world, clock: &mut clock, alarms: &alarms, patience };
-    let (state, kept) = recovery.recover(claim.sealed).await?;
+    let (mut state, mut kept) = recovery.recover(claim.sealed).await?;
+    kept.promise_again(&mut state.logs.entry(name.id()).or_default().ack);
     if state.logs.get(&name.id()).is_some_and(|log| log.evicted.is_some()) {
         return Err(evicted(&name));
     }
@@ -109,6 +110,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
         clock,
         durable: claim.sealed,
         kept,
+        is_new,
         alarms,
     };
     let engine = Engine::new(opened);
@@ -161,6 +163,7 @@ pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
         clock,
         durable: Position::FIRST,
         kept: Kept::default(),
+        is_new: true,
         alarms,
     };
     let engine = Engine::new(opened);

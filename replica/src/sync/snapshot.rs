@@ -107,6 +107,15 @@ impl Kept {
         Self { snapshots, ..Self::default() }
     }
 
+    /// What the process before has promised by its snapshots, and may not have said: it is said now. `said` is what the own
+    /// log says.
+    pub(crate) fn promise_again(&mut self, said: &mut Frontier) {
+        if let Some(promised) = self.promised().filter(|promised| !said.covers_all(promised)) {
+            said.join(promised);
+            self.acknowledge = true;
+        }
+    }
+
     pub(crate) fn positions(&self) -> Vec<Position> {
         self.snapshots.iter().map(|kept| kept.position).collect()
     }
@@ -184,6 +193,8 @@ impl Engine {
     ///
     /// What stopped the replica, or why none can be written.
     pub(crate) async fn wait_until_kept(&self, dot: Dot) -> Result<(), Error> {
+        // What went wrong before says nothing of the attempt that is asked for.
+        self.alarms.clear("snapshot");
         loop {
             self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
             {
