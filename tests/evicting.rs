@@ -347,3 +347,48 @@ fn an_eviction_that_is_asked_for_twice_is_durable_when_it_is_answered() {
     let known = two.status().logs.iter().any(|log| log.replica.as_str() == "lost" && log.evicted >= Some(at));
     assert!(known);
 }
+
+/// The bucket of the lost region was rolled back, and the operator has read no more of its log than is left. Others have: it is
+/// not sealed, and what they have read counts.
+#[test]
+fn a_log_of_which_others_have_read_more_is_not_sealed() {
+    let mut stage = Stage::new(87, 3);
+    let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+    lost.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    let backup = stage.stores[2].image();
+    cut_off(&stage, &one, &[2], 20);
+    lost.add("likes", 10).expect("it counts");
+    two.add("other", 1).expect("it says what it has read");
+    stage.pass(5);
+    two.add("other", 1).expect("it says what it has read");
+    stage.crash(lost);
+    stage.stores[2].restore(&backup);
+    stage.pass(12);
+    let at = read(&one, "lost");
+    assert!(!evict(&mut stage, &one, "lost", Some(at)).is_sealed);
+    stage.count_on(&[&one, &two], "other", 10, 10);
+    assert_eq!((one.count("likes"), two.count("likes")), (11, 11));
+    assert_eq!((one.alarms(), two.alarms()), (vec![], vec![]));
+}
+
+/// Two sides of a split network evict each other. A replica that is opened when it is whole again believes neither of those who
+/// were evicted, and evicts nobody by itself.
+#[test]
+fn who_was_evicted_evicts_nobody_through_a_new_replica() {
+    let mut stage = Stage::new(88, 3);
+    let [one, two, lost] = [stage.open("one", 0), stage.open("two", 1), stage.open("lost", 2)];
+    stage.count_on(&[&one, &two, &lost], "likes", 3, 4);
+    cut_off(&stage, &lost, &[0, 1], 400);
+    [&one, &two].into_iter().for_each(|actor| cut_off(&stage, actor, &[2], 400));
+    evict(&mut stage, &two, "lost", None);
+    evict(&mut stage, &lost, "one", None);
+    stage.count_on(&[&one, &two, &lost], "likes", 8, 5);
+    assert_eq!(one.ended(), None);
+    stage.crash(lost);
+    stage.pass(400);
+    let again = stage.open("lost-b", 2);
+    stage.count_on(&[&two, &again], "likes", 10, 5);
+    assert_eq!(one.ended(), None, "nobody who counts has evicted it");
+    assert_eq!((one.count("likes"), two.count("likes")), (again.count("likes"), again.count("likes")));
+}

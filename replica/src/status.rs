@@ -105,8 +105,8 @@ impl Replica {
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
             let (applied, evicted) = (state.position_of(id), state.end_of(id));
-            // What comes behind the end of an evicted log is not waited for.
-            let heard = log.and_then(|log| log.heard).map(|heard| evicted.map_or(heard, |last| heard.min(last)));
+            // What comes behind the end of an evicted log is not waited for, and what comes before it is.
+            let heard = evicted.map_or(log.and_then(|log| log.heard), |last| applied.max(Some(last)));
             let cut_ms = log.map_or(0, |log| log.wall_ms);
             let since = applied.map(|_| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
             LogStatus {

@@ -3,16 +3,16 @@
 use replica::{RegionStatus, Status};
 use serde::Serialize;
 
-/// S3 Standard in us-east-1, the list of aws.amazon.com/s3/pricing in 2025: dollars for a thousand requests, and for a
-/// gigabyte that goes from one region to another. A DELETE costs nothing.
+/// S3 Standard in us-east-1, as c3x.dev/blog/s3-request-fees-explained quotes its list, and what most pairs of regions cost:
+/// dollars for a thousand requests, and for a gigabyte that goes from one region to another. A DELETE costs nothing.
 const PUT_OR_LIST: f64 = 0.005 / 1_000.0;
 const GET: f64 = 0.000_4 / 1_000.0;
 const GIGABYTE: f64 = 0.02;
 
 /// What the prices above are, for whoever reads the figures.
 pub(crate) const PRICES: [&str; 2] = [
-    "At the list prices of S3 Standard in us-east-1 (aws.amazon.com/s3/pricing, 2025):",
-    "PUT and LIST $0.005 per 1,000, GET $0.0004 per 1,000, $0.02 per GB between regions. No storage.",
+    "At what S3 Standard takes in us-east-1, storage aside; look up what it is today: PUT and LIST",
+    "$0.005 per 1,000, GET $0.0004 per 1,000, and $0.02 for a gigabyte between regions.",
 ];
 
 /// A month, in seconds.

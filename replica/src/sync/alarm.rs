@@ -57,6 +57,12 @@ impl Alarms {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 
+    /// All is well at those places that begin with `prefix` and of which `is_well` says so.
+    pub(crate) fn clear_all(&self, prefix: &str, is_well: impl Fn(&str) -> bool) {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.retain(|place, _| !(place.starts_with(prefix) && is_well(place)));
+    }
+
     /// What is wrong at a place.
     pub(crate) fn at(&self, place: &str) -> Option<Ended> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(place).cloned()

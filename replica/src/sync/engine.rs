@@ -78,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) discover: Signal,
     /// Raised while less of an evicted log is applied than counts.
     pub(crate) short_of_evicted: Signal,
+    /// At 1 when a new replica has asked who was evicted: before that it reads no log.
+    pub(crate) knows_evictions: Watermark<u64, Ended>,
     /// Raised when something was applied.
     pub(crate) applied: Watermark<u64, Ended>,
     /// The last position of the own log that is in the bucket.
@@ -98,6 +100,8 @@ pub(crate) struct Opened {
     pub(crate) clock: HybridClock,
     pub(crate) durable: Position,
     pub(crate) kept: Kept,
+    /// True for one that has read nothing of anybody yet.
+    pub(crate) is_new: bool,
     pub(crate) alarms: Arc<Alarms>,
 }
 
@@ -116,6 +120,7 @@ impl Engine {
             clock,
             durable,
             kept,
+            is_new,
             alarms,
         } = opened;
         let engine = Self {
@@ -143,6 +148,7 @@ impl Engine {
             compare: Signal::default(),
             discover: Signal::default(),
             short_of_evicted: Signal::default(),
+            knows_evictions: Watermark::new(u64::from(!is_new)),
             applied: Watermark::new(0),
             durable: Watermark::new(durable),
         };

@@ -10,7 +10,9 @@ use futures_util::{
 };
 
 use super::{
-    Engine, lineage,
+    Engine,
+    fetch::read_by_peers,
+    lineage,
     pull::is_lately,
     run::logs_in,
     store::Patience,
@@ -70,9 +72,12 @@ impl Engine {
             }
             None => self.seal_evicted(replica, None).await,
         };
-        if let Some(place) = &sealed {
-            // What cannot be read of it is not of those who have not read it.
-            let _read = self.read_once(place.clone(), self.some_patience()).await;
+        if let Some((place, seal)) = &sealed {
+            let is_read = self.read_once(place.clone(), self.some_patience()).await;
+            if !is_read || self.state().position_of(replica.id()) < Some(*seal) {
+                let why = "its log has ended, and cannot be read to its end now; evict it again, or name a position";
+                return Err(Error::new(ErrorKind::Store, format!("{why}: replica={replica} end={seal}")));
+            }
         }
         let last = self.declare(replica, last).await?;
         self.wait_until_declared().await?;
@@ -105,7 +110,12 @@ impl Engine {
             (applied, state.published.get(id))
         };
         let last = match named {
-            Some(named) => named,
+            Some(named) => {
+                if applied >= Some(named) {
+                    self.wait_until_kept(Dot { replica: id, position: named }).await?;
+                }
+                named
+            }
             None if published > applied => {
                 let why =
                     "less of its log has come back than this replica once knew; wait until it has, or name a position";
@@ -147,9 +157,12 @@ impl Engine {
     }
 
     /// Puts a final seal on the log of this name that goes furthest, if it is the one that was read here and holds `last`:
-    /// one that was rolled back, or a copy, must not look like the whole. Returns which was sealed.
-    async fn seal_evicted(&self, replica: &ReplicaName, last: Option<Position>) -> Option<LogPlace> {
+    /// one that was rolled back, or a copy, must not look like the whole. Returns which was sealed, and the seal's position.
+    async fn seal_evicted(&self, replica: &ReplicaName, last: Option<Position>) -> Option<(LogPlace, Position)> {
         let began = self.world.clock.elapsed();
+        // Others may have read more of it than is here, and than is left.
+        let logs = self.discover().await.into_iter().map(|(_, log)| log).collect();
+        let read = read_by_peers(replica, logs, self.some_patience()).await;
         while self.world.clock.elapsed().saturating_sub(began) <= self.settings.catch_up {
             let (place, tail) = self.tails_of(replica).await.into_iter().max_by_key(|(_, tail)| tail.position)?;
             let is_ours = {
@@ -159,14 +172,18 @@ impl Engine {
                 let holds =
                     |position| position < tail.position && lineage::holds(&tail.lineage, tail.position, position);
                 ours[..common] == tail.lineage[..common]
-                    && [last, state.position_of(replica.id())].into_iter().flatten().all(holds)
+                    && [last, state.position_of(replica.id()), state.published.get(replica.id())]
+                        .into_iter()
+                        .flatten()
+                        .chain(read.iter().map(|(_, position)| *position))
+                        .all(holds)
             };
             if !is_ours {
                 return None;
             }
             let (wall, hlc) = (self.world.clock.wall_ms(), self.clock().last());
             match place.seal_for_good(&tail, wall, hlc, self.nonce, self.some_patience()).await {
-                Ok(true) => return Some(place),
+                Ok(true) => return Some((place, seal_of(&tail))),
                 // Its writer was faster.
                 Ok(false) => {}
                 Err(_) => return None,
@@ -184,6 +201,8 @@ impl Engine {
             let raised = self.short_of_evicted.wait();
             pin_mut!(sleep, raised);
             select(sleep, raised).await;
+            // The log itself has it, more often than not.
+            self.world.clock.sleep(self.settings.poll_max).await;
             let _complete = self
                 .complete_evicted(|name| {
                     let lately = sought.get(name).is_some_and(|at| is_lately(self, *at));
@@ -200,15 +219,32 @@ impl Engine {
     pub(crate) async fn complete_evicted(&self, mut is_wanted: impl FnMut(&ReplicaName) -> bool) -> bool {
         let short = self.state().short_of_evicted();
         for (name, last) in short.into_iter().filter(|(name, _)| is_wanted(name)) {
-            // What fails is sought again.
-            let _merged = self.fetch_snapshot(&name, last).await;
+            let place = format!("end of log {name}");
+            let merged = self.fetch_more_of(&name).await;
+            if self.state().position_of(name.id()) >= Some(last) {
+                self.alarms.clear(&place);
+            } else {
+                // It is sought again.
+                let says = "less of an evicted log has been read than counts, and no snapshot in reach has the rest";
+                let missing = Error::new(ErrorKind::Store, format!("{says}: replica={name} end={last}"));
+                self.alarms.raise(&place, merged.as_ref().err().unwrap_or(&missing));
+            }
         }
-        self.state().short_of_evicted().is_empty()
+        let short = self.state().short_of_evicted();
+        let is_short = |place: &str| short.iter().any(|(name, _)| place == format!("end of log {name}"));
+        self.alarms.clear_all("end of log ", |place| !is_short(place));
+        short.is_empty()
     }
 
     fn some_patience(&self) -> Patience {
         Patience::For(self.settings.catch_up)
     }
+}
+
+/// Where the final seal stands, if the tail was free, or is final already.
+fn seal_of(tail: &Tail) -> Position {
+    let before = tail.position.slot().saturating_sub(u32::from(tail.is_final));
+    Position::new(tail.position.epoch(), before)
 }
 
 fn invalid(why: &str, replica: &ReplicaName) -> Error {

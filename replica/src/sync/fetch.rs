@@ -25,7 +25,16 @@ impl Engine {
         let dot = Dot { replica: whose.id(), position: next };
         let mut shelves = self.shelves().await;
         shelves.sort_by_key(|shelf| shelf.name != *whose);
-        self.merge_one_of(&shelves, BTreeMap::new(), |manifest| manifest.frontier().covers(dot)).await
+        let is_enough =
+            |manifest: &Manifest, state: &State| manifest.frontier().covers(dot) && !state.applied.frontier.covers(dot);
+        self.merge_one_of(&shelves, BTreeMap::new(), is_enough).await
+    }
+
+    /// Merges a snapshot that holds more of a log than has been applied. Returns whether there was one.
+    pub(crate) async fn fetch_more_of(&self, whose: &ReplicaName) -> Result<bool, Error> {
+        let is_more =
+            |manifest: &Manifest, state: &State| manifest.frontier().get(whose.id()) > state.position_of(whose.id());
+        self.merge_one_of(&self.shelves().await, BTreeMap::new(), is_more).await
     }
 
     /// A new replica begins with what the nearest peer holds: regions are asked in the order in which they were given.
@@ -37,14 +46,16 @@ impl Engine {
         let (own, patience) = (&self.own.name, Patience::For(self.settings.catch_up));
         let shelves: Vec<Shelf> = self.shelves().await.into_iter().filter(|shelf| shelf.name != *own).collect();
         let newest = join_all(shelves.iter().map(|shelf| shelf.newest(patience))).await;
-        let mut known = BTreeMap::new();
-        for (place, manifest) in newest.into_iter().enumerate() {
-            if let Ok(Some(manifest)) = manifest {
-                self.state().learn_evictions(&manifest)?;
-                known.insert(place, manifest);
-            }
+        let there = newest.into_iter().enumerate().filter_map(|(place, newest)| Some((place, newest.ok()??)));
+        let known: BTreeMap<usize, Manifest> = there.collect();
+        {
+            let mut state = self.state();
+            state.learn_evictions(&known.values().collect::<Vec<_>>())?;
+            self.after_applying(&mut state);
         }
-        self.merge_one_of(&shelves, known, |_| true).await
+        self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
+        self.knows_evictions.rise(1);
+        self.merge_one_of(&shelves, known, |_, _| true).await
     }
 
     /// The snapshots of every replica in every region.
@@ -57,7 +68,7 @@ impl Engine {
         &self,
         shelves: &[Shelf],
         mut known: BTreeMap<usize, Manifest>,
-        is_enough: impl Fn(&Manifest) -> bool,
+        is_enough: impl Fn(&Manifest, &State) -> bool,
     ) -> Result<bool, Error> {
         let patience = Patience::For(self.settings.catch_up);
         let mut fetched = Fetched::new();
@@ -85,7 +96,7 @@ impl Engine {
         &self,
         shelf: &Shelf,
         known: Option<Manifest>,
-        is_enough: impl Fn(&Manifest) -> bool,
+        is_enough: impl Fn(&Manifest, &State) -> bool,
         fetched: &mut Fetched,
         patience: Patience,
     ) -> Result<bool, Error> {
@@ -96,16 +107,19 @@ impl Engine {
                 None => return Ok(false),
             },
         };
-        if !is_enough(&manifest) || self.state().applied.frontier.covers_all(&manifest.frontier()) {
+        let is_of_use = |state: &State| {
+            is_enough(&manifest, state)
+                && !state.applied.frontier.covers_all(&manifest.frontier())
+                && !state.is_beyond_eviction(&shelf.name, &manifest)
+        };
+        if !is_of_use(&self.state()) {
             return Ok(false);
         }
         // One at a time: several readers may need the same, and it is as large as the keyspace.
         let _reading = self.reading.lock().await;
         {
             let state = self.state();
-            if state.applied.frontier.covers_all(&manifest.frontier())
-                || state.is_beyond_eviction(&shelf.name, &manifest)
-            {
+            if !is_of_use(&state) {
                 return Ok(false);
             }
             self.check_read(&state, &manifest.frontier(), &shelf.name)?;
@@ -114,6 +128,9 @@ impl Engine {
         let snapshot = shelf.snapshot(manifest, fetched, patience).await?;
         self.observe(snapshot.manifest.hlc);
         let mut state = self.state();
+        if state.is_beyond_eviction(&shelf.name, &snapshot.manifest) {
+            return Ok(false);
+        }
         self.check_read(&state, &snapshot.manifest.frontier(), &shelf.name)?;
         state.merge_snapshot(&self.keyspace, &snapshot)?;
         self.after_applying(&mut state);

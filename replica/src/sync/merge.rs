@@ -142,12 +142,19 @@ impl State {
         Ok(())
     }
 
-    /// Takes over from a manifest who was evicted, and nothing else.
-    pub(crate) fn learn_evictions(&mut self, manifest: &Manifest) -> Result<(), Error> {
-        for log in &manifest.logs {
-            if let Some(evicted) = &log.evicted {
-                let id = self.meet(&log.replica)?;
-                self.merge_evicted(id, evicted);
+    /// Takes over from manifests who was evicted, and nothing else. Those of who was evicted himself by another one are not
+    /// believed: what he said of others may lie beyond his end.
+    pub(crate) fn learn_evictions(&mut self, manifests: &[&Manifest]) -> Result<(), Error> {
+        let evicted = |name: &ReplicaName| {
+            let mut logs = manifests.iter().flat_map(|manifest| &manifest.logs);
+            logs.any(|log| log.replica == *name && log.evicted.is_some())
+        };
+        for manifest in manifests.iter().filter(|manifest| !evicted(&manifest.replica)) {
+            manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
+            for log in &manifest.logs {
+                if let Some(evicted) = &log.evicted {
+                    self.merge_evicted(log.replica.id(), evicted);
+                }
             }
         }
         Ok(())

@@ -110,6 +110,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
         clock,
         durable: claim.sealed,
         kept,
+        is_new,
         alarms,
     };
     let engine = Engine::new(opened);
@@ -162,6 +163,7 @@ pub(crate) async fn observe(mut plan: Plan) -> Arc<Engine> {
         clock,
         durable: Position::FIRST,
         kept: Kept::default(),
+        is_new: true,
         alarms,
     };
     let engine = Engine::new(opened);

@@ -4,6 +4,7 @@
 use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
+use blake3::Hash;
 use crdt_core::Position;
 use futures_util::{StreamExt, future::select, stream};
 
@@ -63,6 +64,7 @@ impl Puller {
         let settings = &engine.settings;
         let mut pause = settings.poll_min;
         let place = format!("log {}", self.log.name);
+        let _known = engine.knows_evictions.wait(1).await;
         loop {
             let pulled = self.advance(engine, Patience::For(settings.catch_up)).await;
             match &pulled {
@@ -110,16 +112,17 @@ impl Puller {
     /// Asks for what comes next in the log, and applies what is there.
     async fn pull(&mut self, engine: &Engine, patience: Patience) -> Result<Pulled, Error> {
         let id = self.log.name.id();
-        let (at, lineage_end, heard, last) = {
+        let (at, hash, lineage_end, heard, last) = {
             let state = engine.state();
             let log = state.logs.get(&id);
             let end = log.and_then(|log| log.lineage.last()).map(|ended| Position::new(ended.epoch, ended.slot));
-            (state.position_of(id), end, log.and_then(|log| log.heard), state.end_of(id))
+            let hash = log.and_then(|log| log.hash);
+            (state.position_of(id), hash, end, log.and_then(|log| log.heard), state.end_of(id))
         };
         let next = match at {
             None => Position::FIRST,
             Some(at) if last.is_some_and(|last| at >= last) => return Ok(Pulled::Ended),
-            Some(at) if lineage_end == Some(at) => match self.behind_seal(engine, at, patience).await? {
+            Some(at) if lineage_end == Some(at) => match self.behind_seal(at, hash, patience).await? {
                 Some(next) => next,
                 None => return Ok(Pulled::Ended),
             },
@@ -216,8 +219,8 @@ impl Puller {
     /// Where the log goes on behind the seal that was applied last, or `None` if it does not.
     async fn behind_seal(
         &mut self,
-        engine: &Engine,
         seal: Position,
+        known: Option<Hash>,
         patience: Patience,
     ) -> Result<Option<Position>, Error> {
         if let Some((passed, epoch)) = self.passed
@@ -225,7 +228,6 @@ impl Puller {
         {
             return Ok(Some(Position::new(epoch, 0)));
         }
-        let known = engine.state().standing(self.log.name.id()).hash;
         match self.log.read(seal, patience).await? {
             Some(LogObject::Seal(found)) if known.is_none_or(|known| known == found.hash()) => {
                 self.passed = found.seal().next_epoch.map(|epoch| (seal, epoch));

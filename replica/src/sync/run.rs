@@ -154,11 +154,10 @@ impl Engine {
         let others = logs.into_iter().map(|(_, log)| log).filter(|log| log.name != self.own.name);
         let read = join_all(others.map(|log| self.read_once(log, patience))).await;
         complete &= read.into_iter().all(|is_whole| is_whole);
-        complete &= self.complete_evicted(|_| true).await;
         if complete {
             self.alarms.clear(BOOTSTRAP);
         }
-        complete
+        self.complete_evicted(|_| true).await && complete
     }
 
     /// Reads a log to its end, and makes sure that it is the end. Returns whether that could be.

@@ -193,6 +193,8 @@ impl Engine {
     ///
     /// What stopped the replica, or why none can be written.
     pub(crate) async fn wait_until_kept(&self, dot: Dot) -> Result<(), Error> {
+        // What went wrong before says nothing of the attempt that is asked for.
+        self.alarms.clear("snapshot");
         loop {
             self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
             {
