@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -96,7 +99,8 @@ pub(crate) struct Member {
     pub(crate) life: Option<Life>,
     /// Processes from which the name was taken, and that still run.
     zombies: Vec<Life>,
-    pub(crate) is_evicted: bool,
+    /// Set when somebody was told to evict it: who, and whether that is done.
+    pub(crate) evicted: Option<(usize, Arc<AtomicBool>)>,
     /// Positions of its log that somebody relies on.
     pub(crate) relied_on: Vec<u64>,
 }
@@ -140,6 +144,12 @@ pub fn play(story: &Story) -> Outcome {
 /// The name of a check, what must hold, and what was seen.
 pub(crate) type Broken = (&'static str, &'static str, String);
 
+impl Member {
+    pub(crate) const fn is_evicted(&self) -> bool {
+        self.evicted.is_some()
+    }
+}
+
 impl<'a> Play<'a> {
     fn new(story: &'a Story) -> Self {
         let executor = Executor::new(story.seed);
@@ -150,7 +160,7 @@ impl<'a> Play<'a> {
             name: ReplicaName::new(&format!("r{region}")).unwrap_or_else(|_| unreachable!("it is a name")),
             life: None,
             zombies: Vec::new(),
-            is_evicted: false,
+            evicted: None,
             relied_on: Vec::new(),
         };
         let members: Vec<Member> = (0..story.regions).map(member).collect();
@@ -296,16 +306,32 @@ impl<'a> Play<'a> {
                 }
             }
             Act::Evict(other) => {
-                let name = self.members[*other].name.clone();
-                if let Some((life, replica)) = self.live(region) {
-                    let place = life.place;
-                    self.executor.spawn(place, async move { replica.evict(name.as_str(), None).await });
+                let is_free = self.members.iter().all(|member| member.evicted.is_none());
+                if is_free && self.live(region).is_some() {
                     // From here on nobody relies on what it writes.
-                    self.members[*other].is_evicted = true;
+                    self.members[*other].evicted = Some((region, Arc::default()));
+                    self.evict_again();
                 }
             }
         }
         Ok(())
+    }
+
+    /// An operator who was not answered asks again.
+    pub(crate) fn evict_again(&self) {
+        for member in &self.members {
+            let Some((operator, is_done)) = &member.evicted else { continue };
+            if let Some((life, replica)) = self.live(*operator)
+                && !is_done.load(Ordering::Relaxed)
+            {
+                let (name, is_done) = (member.name.clone(), Arc::clone(is_done));
+                self.executor.spawn(life.place, async move {
+                    if replica.evict(name.as_str(), None).await.is_ok() {
+                        is_done.store(true, Ordering::Relaxed);
+                    }
+                });
+            }
+        }
     }
 
     /// The replica of a region, if one is open and takes writes.
@@ -354,7 +380,7 @@ impl<'a> Play<'a> {
     /// must show. What counts is what they had seen when they cut a segment: an own tally is written as it stands then.
     pub(crate) fn is_closed(&mut self, view: &View) -> bool {
         let own = view.of.map(|(_, log)| log);
-        for (log, position) in view.seen.iter().filter(|(log, _)| own != Some(**log)) {
+        for (log, position) in &view.seen {
             let Some(published) = self.published(*log, *position) else { return false };
             let reaches = |(of, position): (&usize, &u64)| {
                 own == Some(*of) || view.seen.get(of).is_some_and(|seen| seen >= position)
@@ -371,10 +397,9 @@ impl<'a> Play<'a> {
         if let Entry::Vacant(vacant) = headers.entry((log, position)) {
             let key = key_of(&members[log].name, position);
             let object = decode(&stores[log].created(&key)?, &key, None).ok()?;
-            // What an evicted replica wrote beyond its end is waited for by nobody.
             let of = |dot: Dot| Some((*ids.get(&dot.replica)?, u64::from(dot.position)));
             let seen = object.header().frontier.iter().filter_map(of);
-            vacant.insert(seen.filter(|(of, _)| !members[*of].is_evicted).collect());
+            vacant.insert(seen.collect());
         }
         headers.get(&(log, position))
     }
