@@ -20,7 +20,7 @@ struct Deleted<'a> {
 pub(crate) async fn delete(session: &Session, path: &str, kind: Option<Kind>, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
     // A deletion undoes what it has seen: all that there is.
-    catch_up(&replica).await;
+    catch_up(replica).await;
     let there = replica.get(path)?;
     let meant = there.iter().map(crate::output::kind_of).filter(|there| kind.is_none_or(|kind| kind == *there)).count();
     if meant == 0 {
@@ -50,7 +50,7 @@ struct Synced {
 
 pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
-    let complete = catch_up(&replica).await;
+    let complete = catch_up(replica).await;
     replica.close().await?;
     let status = replica.status();
     let snapshot = status.snapshots.last().map(Position::to_string);
@@ -71,7 +71,7 @@ struct Evicted<'a> {
 
 pub(crate) async fn evict(session: &Session, name: &str, at: Option<Position>, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
-    catch_up(&replica).await;
+    catch_up(replica).await;
     let at = replica.evict(name, at).await?.to_string();
     if out.is_json() {
         out.object(&Evicted { replica: name, at })?;

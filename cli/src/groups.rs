@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use crate::{
     failure::{Failure, Outcome, told},
     lines::{LINE_BYTES_MAX, Lines, Next},
-    operation::{Operation, Wrong},
+    operation::{Operation, Texts, Wrong},
 };
 
 /// The most lines in a group.
@@ -26,6 +26,8 @@ pub(crate) struct Begun {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) operations: Vec<Operation>,
+    /// What they speak of.
+    pub(crate) texts: Texts,
     /// The number of each operation's line.
     lines: Vec<u64>,
     /// How many lines came before, and their hash.
@@ -46,6 +48,7 @@ impl Group {
     fn new(before: u64, hasher: blake3::Hasher) -> Self {
         Self {
             operations: Vec::new(),
+            texts: Texts::default(),
             lines: Vec::new(),
             before,
             hasher,
@@ -149,7 +152,7 @@ impl Reader {
             }
             let parsed = match line {
                 Next::Line(line) if line.iter().all(u8::is_ascii_whitespace) => None,
-                Next::Line(line) => Some(Operation::parse(line)),
+                Next::Line(line) => Some(Operation::parse(line, &mut self.group.texts)),
                 Next::TooLong(_) => {
                     let says = format!("a line has at most {LINE_BYTES_MAX} bytes");
                     Some(Err(Wrong { column: LINE_BYTES_MAX, says }))

@@ -55,12 +55,15 @@ fn run(cli: Cli) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut out = Output::new(global.json);
         let code = serve(command, &session, &mut out).await?;
         out.flush()?;
         Ok(code)
-    })
+    });
+    // What still runs is of no use to anybody.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {

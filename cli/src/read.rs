@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, Replica, key::ObjectKey};
+use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, key::ObjectKey};
 use serde::Serialize;
 
 use crate::{
@@ -152,7 +152,7 @@ struct ShownChange<'a> {
 }
 
 pub(crate) async fn watch(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
-    let replica: Replica = session.follow().await?;
+    let replica = session.follow().await?;
     let mut watch = replica.watch(prefix);
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
