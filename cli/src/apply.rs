@@ -178,7 +178,7 @@ impl Applier<'_> {
     async fn one_by_one(&mut self, group: &Group) -> Result<(), Stop> {
         for (number, operation) in group.operations.iter().enumerate() {
             let line = group.line_of(number);
-            match self.change(&group, core::slice::from_ref(operation), line, group.hash_at(line)).await {
+            match self.change(group, core::slice::from_ref(operation), line, group.hash_at(line)).await {
                 Ok(()) => self.summary.applied += 1,
                 Err(error) if matches!(error.kind(), ErrorKind::KindMismatch | ErrorKind::Invalid) => {
                     let says = format!("{}:{line}:1: {}", self.name, told(&error));
@@ -195,13 +195,7 @@ impl Applier<'_> {
     }
 
     /// Makes changes together with the mark that says how far the source is done, and waits while too much waits already.
-    async fn change(
-        &self,
-        group: &Group,
-        operations: &[Operation],
-        read: u64,
-        hash: [u8; 32],
-    ) -> Result<(), Error> {
+    async fn change(&self, group: &Group, operations: &[Operation], read: u64, hash: [u8; 32]) -> Result<(), Error> {
         loop {
             let changed = self.replica.batch(|batch| {
                 operations.iter().for_each(|operation| operation.put(&group.texts, batch));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, Outcome},
-    output::Output,
+    output::{Output, counted},
     session::{Session, warn_of_alarms},
 };
 
@@ -58,7 +58,7 @@ pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
         out.object(&Synced { complete, objects: status.objects, snapshot })?;
     } else {
         let snapshot = snapshot.unwrap_or_else(|| "none: there is nothing yet".to_owned());
-        out.line(format_args!("{} objects, snapshot {snapshot}", status.objects))?;
+        out.line(format_args!("{}, snapshot {snapshot}", counted(status.objects as u64, "object")))?;
     }
     if complete { Ok(ExitCode::SUCCESS) } else { Err(Failure::failed("not every log could be read to its end")) }
 }

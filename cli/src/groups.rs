@@ -81,6 +81,11 @@ impl Group {
         *self.hasher.clone().update(&self.text[..end]).finalize().as_bytes()
     }
 
+    fn push(&mut self, operation: Operation, line: u64) {
+        self.operations.push(operation);
+        self.lines.push(line);
+    }
+
     /// Counts a line as read.
     fn pass(&mut self, line: &Next<'_>) {
         match line {
@@ -161,14 +166,16 @@ impl Reader {
             let number = self.group.read() + 1;
             match parsed {
                 None => self.group.skipped += 1,
-                Some(Ok(operation)) => {
-                    if operation.looks_back() && !self.group.operations.is_empty() {
-                        // What stands before it has to be there when it is made.
-                        self.send()?;
+                Some(Ok(operation)) if operation.looks_back() && !self.group.operations.is_empty() => {
+                    // What stands before it has to be there when it is made.
+                    self.send()?;
+                    if let Next::Line(line) = line
+                        && let Ok(again) = Operation::parse(line, &mut self.group.texts)
+                    {
+                        self.group.push(again, number);
                     }
-                    self.group.operations.push(operation);
-                    self.group.lines.push(number);
                 }
+                Some(Ok(operation)) => self.group.push(operation, number),
                 Some(Err(Wrong { column, says })) => {
                     let says = format!("{}:{number}:{column}: {says}", self.name);
                     if !self.skip_bad {

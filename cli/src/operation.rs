@@ -60,6 +60,12 @@ pub(crate) struct Wrong {
 impl Operation {
     /// The operation that a line is. What it speaks of is added to `texts`.
     pub(crate) fn parse(line: &[u8], texts: &mut Texts) -> Result<Self, Wrong> {
+        // An array of its fields would be read as well.
+        if let Some(first) = line.iter().position(|byte| !byte.is_ascii_whitespace())
+            && line[first] != b'{'
+        {
+            return Err(Wrong { column: first + 1, says: "expected an object, as {\"op\":…}".to_owned() });
+        }
         let read: Line<'_> = serde_json::from_slice(line).map_err(|error| {
             let says = error.to_string();
             // The line that the parser counts is always the first.
@@ -332,10 +338,7 @@ mod tests {
         assert_eq!(parsed(r#"{"op":"add","kind":"or_set","path":"a","value":"7"}"#), stored(Change::Add, "\"7\""));
         assert_eq!(parsed(r#"{"op":"remove","kind":"or_set","path":"a","value":7}"#), stored(Change::Remove, "7"));
         assert_eq!(parsed(r#"{"op":"delete","path":"a"}"#), counted(Change::Delete(None)));
-        assert_eq!(
-            parsed(r#"{"op":"delete","kind":"or_set","path":"a"}"#),
-            counted(Change::Delete(Some(Kind::OrSet)))
-        );
+        assert_eq!(parsed(r#"{"op":"delete","kind":"or_set","path":"a"}"#), counted(Change::Delete(Some(Kind::OrSet))));
         let mut texts = Texts::default();
         for line in [br#" {"path":"gr\u00fcn\/\"1\"","op":"delete"} "#, &br#"{"path":"b","op":"delete"}"#[..]] {
             Operation::parse(line, &mut texts).unwrap();
@@ -348,7 +351,7 @@ mod tests {
         for (line, says) in [
             ("", "1: EOF while parsing a value"),
             ("{", "1: EOF while parsing an object"),
-            ("[]", "2: invalid length 0, expected struct Line with 5 elements"),
+            (r#" ["delete",null,"a"]"#, r#"2: expected an object, as {"op":…}"#),
             (
                 r#"{"op":"jump","kind":"or_set","path":"a"}"#,
                 "12: unknown variant `jump`, expected one of `add`, `remove`, `set`, `delete`",

@@ -197,10 +197,12 @@ impl Keyspace {
     /// The first [`Refusal`]; nothing is changed.
     pub fn batch(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Changed, Refusal> {
         let of_shard = |hash| (hash, self.shard(hash));
-        let mut hashed: Vec<(u64, usize)> = changes.iter().map(|(key, _)| of_shard(self.hash(key.path_bytes()))).collect();
+        let mut hashed: Vec<(u64, usize)> =
+            changes.iter().map(|(key, _)| of_shard(self.hash(key.path_bytes()))).collect();
         let mut by_shard = hashed.clone();
         by_shard.sort_unstable_by_key(|(_, shard)| *shard);
-        let mut numbers: Vec<usize> = by_shard.chunk_by(|left, right| left.1 == right.1).map(|same| same[0].1).collect();
+        let mut numbers: Vec<usize> =
+            by_shard.chunk_by(|left, right| left.1 == right.1).map(|same| same[0].1).collect();
         if numbers.is_empty() {
             // One shard at least, so that no cut passes meanwhile.
             numbers.push(0);

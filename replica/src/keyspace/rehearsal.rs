@@ -73,7 +73,8 @@ impl<'a> Rehearsal<'a> {
             return Err(Refusal::KindMismatch { path: key.path().into(), stored, asked: kind });
         }
         if matches!(change, Change::Increment(_) | Change::Count(_)) {
-            let totals = at.totals[usize::from(kind == Kind::PnCounter)].get_or_insert_with(|| shard.own_totals(hash, key));
+            let totals =
+                at.totals[usize::from(kind == Kind::PnCounter)].get_or_insert_with(|| shard.own_totals(hash, key));
             *totals = check_range(*totals, change)?;
         }
         if !matches!(change, Change::Remove(_) | Change::Increment(0) | Change::Count(0)) {
