@@ -72,16 +72,16 @@ pub(crate) async fn apply(
     let named = file.filter(|file| *file != Path::new("-"));
     let name = named.map_or_else(|| "standard input".to_owned(), |file| file.display().to_string());
     let replica = session.open().await?;
-    let begun = source.as_ref().and_then(|source| source.begun(&replica));
+    let begun = source.as_ref().and_then(|source| source.begun(replica));
     if let (Some(source), None) = (&source, begun) {
-        refuse_if_begun_elsewhere(&replica, source, resume.unwrap_or_default()).await?;
+        refuse_if_begun_elsewhere(replica, source, resume.unwrap_or_default()).await?;
     }
     let bar = progress(file);
     let (send, mut groups) = mpsc::channel(GROUPS_WAITING);
     let reader = Reader::new(name.clone(), begun, skip_bad, send, bar.clone());
     read_aside(reader, input);
 
-    let mut applier = Applier { replica: &replica, source, name, skip_bad, summary: Summary::default() };
+    let mut applier = Applier { replica, source, name, skip_bad, summary: Summary::default() };
     let interrupted = tokio::signal::ctrl_c();
     let stopped = tokio::select! {
         stopped = applier.run(&mut groups) => stopped,
@@ -160,7 +160,7 @@ impl Applier<'_> {
             let group = group?;
             self.summary.skipped += group.skipped;
             self.summary.rejected += group.rejected;
-            match self.change(&group.operations, group.read(), group.hash()).await {
+            match self.change(&group, &group.operations, group.read(), group.hash()).await {
                 Ok(()) => self.summary.applied += group.operations.len() as u64,
                 Err(error) if matches!(error.kind(), ErrorKind::KindMismatch | ErrorKind::Invalid) => {
                     self.one_by_one(&group).await?;
@@ -178,7 +178,7 @@ impl Applier<'_> {
     async fn one_by_one(&mut self, group: &Group) -> Result<(), Stop> {
         for (number, operation) in group.operations.iter().enumerate() {
             let line = group.line_of(number);
-            match self.change(core::slice::from_ref(operation), line, group.hash_at(line)).await {
+            match self.change(group, core::slice::from_ref(operation), line, group.hash_at(line)).await {
                 Ok(()) => self.summary.applied += 1,
                 Err(error) if matches!(error.kind(), ErrorKind::KindMismatch | ErrorKind::Invalid) => {
                     let says = format!("{}:{line}:1: {}", self.name, told(&error));
@@ -195,10 +195,10 @@ impl Applier<'_> {
     }
 
     /// Makes changes together with the mark that says how far the source is done, and waits while too much waits already.
-    async fn change(&self, operations: &[Operation], read: u64, hash: [u8; 32]) -> Result<(), Error> {
+    async fn change(&self, group: &Group, operations: &[Operation], read: u64, hash: [u8; 32]) -> Result<(), Error> {
         loop {
             let changed = self.replica.batch(|batch| {
-                operations.iter().for_each(|operation| operation.put(batch));
+                operations.iter().for_each(|operation| operation.put(&group.texts, batch));
                 if let Some(source) = &self.source {
                     batch.mark(&source.lines, MarkValue::Number(read));
                     batch.mark(&source.hash, MarkValue::Hash(hash));

@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 
 /// Where a command works, and how it prints.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The configuration [default: archipelago.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -88,13 +89,17 @@ pub(crate) enum Command {
     #[command(
         after_help = "Example:\n  archipelago get goals/Marta\n  archipelago get goals/Marta --region eu-west-1 --json"
     )]
-    Get { path: String },
+    Get {
+        /// The path, all of it
+        path: String,
+    },
     /// List the objects below a prefix, in the order of their paths
     #[command(
         after_help = "Example:\n  archipelago scan goals/ --limit 10\n  archipelago scan goals/ --after goals/Marta"
     )]
     Scan {
-        #[arg(default_value = "")]
+        /// What the paths begin with
+        #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
         /// Print at most so many
         #[arg(long, value_name = "N")]
@@ -106,6 +111,7 @@ pub(crate) enum Command {
     /// Print the greatest counters below a prefix
     #[command(after_help = "Example:\n  archipelago top goals/ -n 3")]
     Top {
+        /// What the paths begin with
         prefix: String,
         /// How many
         #[arg(short, default_value_t = 10, value_name = "N")]
@@ -113,11 +119,17 @@ pub(crate) enum Command {
     },
     /// Print where a counter stands among those below a prefix
     #[command(after_help = "Example:\n  archipelago rank goals/ goals/Marta")]
-    Rank { prefix: String, path: String },
+    Rank {
+        /// What the paths begin with
+        prefix: String,
+        /// The path of the counter, all of it
+        path: String,
+    },
     /// List the registers that were written concurrently, and all their values
     #[command(after_help = "Example:\n  archipelago conflicts users/")]
     Conflicts {
-        #[arg(default_value = "")]
+        /// What the paths begin with
+        #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
     },
     /// Print what is known of every replica's log, what is wrong, and what was requested
@@ -126,12 +138,14 @@ pub(crate) enum Command {
     /// Print changes as they arrive, until interrupted
     #[command(after_help = "Example:\n  archipelago watch goals/ --json")]
     Watch {
-        #[arg(default_value = "")]
+        /// What the paths begin with
+        #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
     },
     /// Delete what is at a path
     #[command(after_help = "Example:\n  archipelago delete carts/ada\n  archipelago delete carts/ada --kind or_set")]
     Delete {
+        /// The path, all of it
         path: String,
         /// Only what is of this kind
         #[arg(long, value_name = "KIND")]
@@ -160,7 +174,8 @@ pub(crate) enum Command {
     /// Print all values below a prefix as operations that `apply` takes
     #[command(after_help = "Example:\n  archipelago export users/ > users.ndjson")]
     Export {
-        #[arg(default_value = "")]
+        /// What the paths begin with
+        #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
     },
     /// List the segments, seals and snapshots of a region's bucket
@@ -172,12 +187,18 @@ pub(crate) enum Command {
     },
     /// Print one object of a region's bucket, decoded
     #[command(after_help = "Example:\n  archipelago show v1/log/us-east-1-cli/00000000/00000000")]
-    Show { key: String },
+    Show {
+        /// The key, as `log` prints it; or that of a part, as `show` prints it of a snapshot
+        key: String,
+    },
     /// Print the completions for a shell
     #[command(
         after_help = "Example:\n  archipelago completions bash > ~/.local/share/bash-completion/completions/archipelago"
     )]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which one
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page
     #[command(after_help = "Example:\n  archipelago man | man -l -")]
     Man,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, Outcome},
-    output::Output,
+    output::{Output, counted},
     session::{Session, warn_of_alarms},
 };
 
@@ -20,7 +20,7 @@ struct Deleted<'a> {
 pub(crate) async fn delete(session: &Session, path: &str, kind: Option<Kind>, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
     // A deletion undoes what it has seen: all that there is.
-    catch_up(&replica).await;
+    catch_up(replica).await;
     let there = replica.get(path)?;
     let meant = there.iter().map(crate::output::kind_of).filter(|there| kind.is_none_or(|kind| kind == *there)).count();
     if meant == 0 {
@@ -50,7 +50,7 @@ struct Synced {
 
 pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
-    let complete = catch_up(&replica).await;
+    let complete = catch_up(replica).await;
     replica.close().await?;
     let status = replica.status();
     let snapshot = status.snapshots.last().map(Position::to_string);
@@ -58,7 +58,7 @@ pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
         out.object(&Synced { complete, objects: status.objects, snapshot })?;
     } else {
         let snapshot = snapshot.unwrap_or_else(|| "none: there is nothing yet".to_owned());
-        out.line(format_args!("{} objects, snapshot {snapshot}", status.objects))?;
+        out.line(format_args!("{}, snapshot {snapshot}", counted(status.objects as u64, "object")))?;
     }
     if complete { Ok(ExitCode::SUCCESS) } else { Err(Failure::failed("not every log could be read to its end")) }
 }
@@ -72,7 +72,7 @@ struct Evicted<'a> {
 
 pub(crate) async fn evict(session: &Session, name: &str, at: Option<Position>, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
-    catch_up(&replica).await;
+    catch_up(replica).await;
     let evicted = replica.evict(name, at).await?;
     let (at, sealed) = (evicted.last.to_string(), evicted.is_sealed);
     if out.is_json() {

@@ -27,7 +27,12 @@ impl Failure {
 
     /// There is nothing at a path: 3.
     pub(crate) fn missing(path: &str) -> Self {
-        Self { code: 3, says: format!("nothing is at {path:?}") }
+        Self::absent(format!("nothing is at {path:?}"))
+    }
+
+    /// What is asked for is not there: 3.
+    pub(crate) fn absent(says: impl Into<String>) -> Self {
+        Self { code: 3, says: says.into() }
     }
 
     /// Whoever reads the output has gone away: nobody is there to be told anything.

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use crate::{
     failure::{Failure, Outcome, told},
     lines::{LINE_BYTES_MAX, Lines, Next},
-    operation::{Operation, Wrong},
+    operation::{Operation, Texts, Wrong},
 };
 
 /// The most lines in a group.
@@ -26,6 +26,8 @@ pub(crate) struct Begun {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) operations: Vec<Operation>,
+    /// What they speak of.
+    pub(crate) texts: Texts,
     /// The number of each operation's line.
     lines: Vec<u64>,
     /// How many lines came before, and their hash.
@@ -46,6 +48,7 @@ impl Group {
     fn new(before: u64, hasher: blake3::Hasher) -> Self {
         Self {
             operations: Vec::new(),
+            texts: Texts::default(),
             lines: Vec::new(),
             before,
             hasher,
@@ -76,6 +79,11 @@ impl Group {
     pub(crate) fn hash_at(&self, line: u64) -> [u8; 32] {
         let end = (line - self.before).checked_sub(1).map_or(0, |last| self.ends[last as usize]);
         *self.hasher.clone().update(&self.text[..end]).finalize().as_bytes()
+    }
+
+    fn push(&mut self, operation: Operation, line: u64) {
+        self.operations.push(operation);
+        self.lines.push(line);
     }
 
     /// Counts a line as read.
@@ -149,7 +157,7 @@ impl Reader {
             }
             let parsed = match line {
                 Next::Line(line) if line.iter().all(u8::is_ascii_whitespace) => None,
-                Next::Line(line) => Some(Operation::parse(line)),
+                Next::Line(line) => Some(Operation::parse(line, &mut self.group.texts)),
                 Next::TooLong(_) => {
                     let says = format!("a line has at most {LINE_BYTES_MAX} bytes");
                     Some(Err(Wrong { column: LINE_BYTES_MAX, says }))
@@ -158,14 +166,16 @@ impl Reader {
             let number = self.group.read() + 1;
             match parsed {
                 None => self.group.skipped += 1,
-                Some(Ok(operation)) => {
-                    if operation.looks_back() && !self.group.operations.is_empty() {
-                        // What stands before it has to be there when it is made.
-                        self.send()?;
+                Some(Ok(operation)) if operation.looks_back() && !self.group.operations.is_empty() => {
+                    // What stands before it has to be there when it is made.
+                    self.send()?;
+                    if let Next::Line(line) = line
+                        && let Ok(again) = Operation::parse(line, &mut self.group.texts)
+                    {
+                        self.group.push(again, number);
                     }
-                    self.group.operations.push(operation);
-                    self.group.lines.push(number);
                 }
+                Some(Ok(operation)) => self.group.push(operation, number),
                 Some(Err(Wrong { column, says })) => {
                     let says = format!("{}:{number}:{column}: {says}", self.name);
                     if !self.skip_bad {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Failure, Outcome, told},
-    output::{self, Output, bytes, moment},
+    output::{self, Output, bytes, counted, moment},
     session::Session,
     stored,
 };
@@ -68,7 +68,13 @@ pub(crate) async fn log(session: &Session, replica: Option<&str>, out: &mut Outp
         }
     }
     match replica {
-        Some(wanted) if !found => Err(Failure::missing(&format!("the log of {wanted}"))),
+        Some(wanted) if !found => {
+            Err(Failure::absent(format!("{wanted} has no log in the bucket of {}", session.region().name)))
+        }
+        None if !found => {
+            out.nothing(format_args!("nothing is in the bucket of {}", session.region().name))?;
+            Ok(ExitCode::SUCCESS)
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -77,10 +83,10 @@ fn print(out: &mut Output, entry: &Entry) -> Outcome<()> {
     if out.is_json() {
         return out.object(entry);
     }
-    let Entry { position, what, rows, time, key, .. } = entry;
-    let rows = rows.map_or_else(String::new, |rows| format!("{rows} rows"));
+    let Entry { what, rows, time, key, .. } = entry;
+    let rows = rows.map_or_else(String::new, |rows| counted(rows, "row"));
     let (size, time) = (bytes(entry.bytes), time.as_deref().unwrap_or("-"));
-    out.line(format_args!("{position}  {what:8}  {size:>8}  {rows:>12}  {time:24}  {key}"))
+    out.line(format_args!("{what:8}  {size:>7}  {rows:>11}  {time:24}  {key}"))
 }
 
 pub(crate) async fn show(session: &Session, key: &str, out: &mut Output) -> Outcome {

@@ -56,7 +56,7 @@ fn run(cli: Cli) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut out = Output::new(global.json);
         if let Command::Demo { seconds, seed, falsify } = command {
             return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
@@ -65,7 +65,10 @@ fn run(cli: Cli) -> Outcome {
         let code = serve(command, &session, &mut out).await?;
         out.flush()?;
         Ok(code)
-    })
+    });
+    // What still runs is of no use to anybody.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {

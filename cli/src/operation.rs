@@ -4,34 +4,47 @@
 //! {"op":"add","kind":"pn_counter","path":"goals/Marta","by":1}
 //! ```
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
-use replica::{Batch, Json, Kind, Value, key::check_path};
+use replica::{Batch, Content, Json, Kind, Value, key::check_path};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error as _, Visitor},
 };
 
+use crate::failure::told;
+
 /// A change that a line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Operation {
-    pub(crate) path: String,
-    pub(crate) change: Change,
+    /// Where in the paths of its [`Texts`] its own is.
+    path: Range<usize>,
+    change: Change,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Change {
+enum Change {
     Increment(u64),
     Count(i64),
-    Set(Register, Json),
-    Add(Json),
-    Remove(Json),
+    /// Values are in those of the [`Texts`].
+    Set(Register, Range<usize>),
+    Add(Range<usize>),
+    Remove(Range<usize>),
     /// Of one kind, or of all.
     Delete(Option<Kind>),
 }
 
+/// The paths and the values of many operations, one behind the other. Memory of their own would be asked for in the thread
+/// that reads and given back in the one that applies, a million times.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    paths: String,
+    /// As they are stored.
+    values: Vec<u8>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Register {
+enum Register {
     Lww,
     Mv,
 }
@@ -45,32 +58,42 @@ pub(crate) struct Wrong {
 }
 
 impl Operation {
-    /// The operation that a line is.
-    pub(crate) fn parse(line: &[u8]) -> Result<Self, Wrong> {
+    /// The operation that a line is. What it speaks of is added to `texts`.
+    pub(crate) fn parse(line: &[u8], texts: &mut Texts) -> Result<Self, Wrong> {
+        // An array of its fields would be read as well.
+        if let Some(first) = line.iter().position(|byte| !byte.is_ascii_whitespace())
+            && line[first] != b'{'
+        {
+            return Err(Wrong { column: first + 1, says: "expected an object, as {\"op\":…}".to_owned() });
+        }
         let read: Line<'_> = serde_json::from_slice(line).map_err(|error| {
             let says = error.to_string();
             // The line that the parser counts is always the first.
             let says = says.rsplit_once(" at line ").map_or(&*says, |(says, _)| says).to_owned();
             Wrong { column: error.column().max(1), says }
         })?;
-        let change = read.change().map_err(|(field, says)| {
+        let from = texts.paths.len();
+        texts.paths += &read.path.0;
+        let path = from..texts.paths.len();
+        let change = read.change(&mut texts.values).map_err(|(field, says)| {
             let named = format!("\"{field}\"");
             let place = line.windows(named.len()).position(|window| window == named.as_bytes());
             Wrong { column: place.map_or(line.len().max(1), |place| place + 1), says }
         })?;
-        Ok(Self { path: read.path.0.into_owned(), change })
+        Ok(Self { path, change })
     }
 
-    /// Adds the change to a batch.
-    pub(crate) fn put(&self, batch: &mut Batch<'_>) {
-        let path = &self.path;
+    /// Adds the change to a batch. `texts` are those to which it was parsed.
+    pub(crate) fn put(&self, texts: &Texts, batch: &mut Batch<'_>) {
+        let path = &texts.paths[self.path.clone()];
+        let stored = |value: &Range<usize>| &texts.values[value.clone()];
         match &self.change {
             Change::Increment(by) => drop(batch.g_counter(path).add(*by)),
             Change::Count(by) => drop(batch.pn_counter(path).add(*by)),
-            Change::Set(Register::Lww, value) => drop(batch.lww_register(path).set(value)),
-            Change::Set(Register::Mv, value) => drop(batch.mv_register(path).set(value)),
-            Change::Add(value) => drop(batch.or_set(path).add(value)),
-            Change::Remove(value) => drop(batch.or_set(path).remove(value)),
+            Change::Set(Register::Lww, value) => drop(batch.lww_register(path).set(stored(value))),
+            Change::Set(Register::Mv, value) => drop(batch.mv_register(path).set(stored(value))),
+            Change::Add(value) => drop(batch.or_set(path).add(stored(value))),
+            Change::Remove(value) => drop(batch.or_set(path).remove(stored(value))),
             Change::Delete(None) => batch.delete(path),
             Change::Delete(Some(Kind::GCounter)) => drop(batch.g_counter(path).delete()),
             Change::Delete(Some(Kind::PnCounter)) => drop(batch.pn_counter(path).delete()),
@@ -121,8 +144,8 @@ enum OfKind {
 }
 
 impl Line<'_> {
-    /// What it asks for, or the field that does not fit and why.
-    fn change(&self) -> Result<Change, (&'static str, String)> {
+    /// What it asks for, or the field that does not fit and why. Its value is added to `values`.
+    fn change(self, values: &mut Vec<u8>) -> Result<Change, (&'static str, String)> {
         let kind = match self.kind {
             Some(OfKind::GCounter) => Some(Kind::GCounter),
             Some(OfKind::PnCounter) => Some(Kind::PnCounter),
@@ -154,7 +177,12 @@ impl Line<'_> {
             return Err(("value", "`value` is for sets and for registers that are set".to_owned()));
         }
         let by = self.by.map_or(1, |by| by.0);
-        let value = || self.value.clone().map(Json).ok_or(("", "missing field `value`".to_owned()));
+        let value = || {
+            let json = Json(self.value.ok_or(("", "missing field `value`".to_owned()))?);
+            let from = values.len();
+            values.extend_from_slice(&json.encode().map_err(|error| ("value", told(&error)))?);
+            Ok(from..values.len())
+        };
         Ok(match (self.op, kind) {
             (Op::Add, Some(Kind::GCounter)) => {
                 let negative = |_| ("by", format!("a g_counter only grows: {by}; a pn_counter goes both ways"));
@@ -278,37 +306,44 @@ fn steps(mut total: i128) -> impl Iterator<Item = i64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn parsed(line: &str) -> Change {
-        Operation::parse(line.as_bytes()).unwrap().change
+    /// What a line asks for, and what would be stored.
+    fn parsed(line: &str) -> (Change, String) {
+        let mut texts = Texts::default();
+        let change = Operation::parse(line.as_bytes(), &mut texts).unwrap().change;
+        (change, String::from_utf8(texts.values).unwrap())
     }
 
     fn wrong(line: &str) -> String {
-        let Wrong { column, says } = Operation::parse(line.as_bytes()).unwrap_err();
+        let Wrong { column, says } = Operation::parse(line.as_bytes(), &mut Texts::default()).unwrap_err();
         format!("{column}: {says}")
     }
 
     #[test]
     fn every_operation_is_read() {
-        assert_eq!(parsed(r#"{"op":"add","kind":"g_counter","path":"a"}"#), Change::Increment(1));
-        assert_eq!(parsed(r#"{"op":"add","kind":"pn_counter","path":"a","by":-3}"#), Change::Count(-3));
+        let counted = |change| (change, String::new());
+        let stored = |change: fn(Range<usize>) -> Change, text: &str| (change(0..text.len()), text.to_owned());
+        assert_eq!(parsed(r#"{"op":"add","kind":"g_counter","path":"a"}"#), counted(Change::Increment(1)));
+        assert_eq!(parsed(r#"{"op":"add","kind":"pn_counter","path":"a","by":-3}"#), counted(Change::Count(-3)));
         assert_eq!(
             parsed(r#"{"op":"set","kind":"lww_register","path":"a","value":null}"#),
-            Change::Set(Register::Lww, Json(json!(null)))
+            stored(|value| Change::Set(Register::Lww, value), "null")
         );
         assert_eq!(
-            parsed(r#"{"op":"set","kind":"mv_register","path":"a","value":{"b":[1]}}"#),
-            Change::Set(Register::Mv, Json(json!({"b": [1]})))
+            parsed(r#"{"op":"set","kind":"mv_register","path":"a","value":{"c":[ 1 ],"b":"\u00fc"}}"#),
+            stored(|value| Change::Set(Register::Mv, value), "{\"b\":\"\u{fc}\",\"c\":[1]}")
         );
-        assert_eq!(parsed(r#"{"op":"add","kind":"or_set","path":"a","value":"x"}"#), Change::Add(Json(json!("x"))));
-        assert_eq!(parsed(r#"{"op":"remove","kind":"or_set","path":"a","value":7}"#), Change::Remove(Json(json!(7))));
-        assert_eq!(parsed(r#"{"op":"delete","path":"a"}"#), Change::Delete(None));
-        assert_eq!(parsed(r#"{"op":"delete","kind":"or_set","path":"a"}"#), Change::Delete(Some(Kind::OrSet)));
-        let escaped = Operation::parse(br#" {"path":"gr\u00fcn\/\"1\"","op":"delete"} "#).unwrap();
-        assert_eq!(escaped.path, "gr\u{fc}n/\"1\"");
+        assert_eq!(parsed(r#"{"op":"add","kind":"or_set","path":"a","value":"x"}"#), stored(Change::Add, "x"));
+        assert_eq!(parsed(r#"{"op":"add","kind":"or_set","path":"a","value":"7"}"#), stored(Change::Add, "\"7\""));
+        assert_eq!(parsed(r#"{"op":"remove","kind":"or_set","path":"a","value":7}"#), stored(Change::Remove, "7"));
+        assert_eq!(parsed(r#"{"op":"delete","path":"a"}"#), counted(Change::Delete(None)));
+        assert_eq!(parsed(r#"{"op":"delete","kind":"or_set","path":"a"}"#), counted(Change::Delete(Some(Kind::OrSet))));
+        let mut texts = Texts::default();
+        for line in [br#" {"path":"gr\u00fcn\/\"1\"","op":"delete"} "#, &br#"{"path":"b","op":"delete"}"#[..]] {
+            Operation::parse(line, &mut texts).unwrap();
+        }
+        assert_eq!(texts.paths, "gr\u{fc}n/\"1\"b");
     }
 
     #[test]
@@ -316,7 +351,7 @@ mod tests {
         for (line, says) in [
             ("", "1: EOF while parsing a value"),
             ("{", "1: EOF while parsing an object"),
-            ("[]", "2: invalid length 0, expected struct Line with 5 elements"),
+            (r#" ["delete",null,"a"]"#, r#"2: expected an object, as {"op":…}"#),
             (
                 r#"{"op":"jump","kind":"or_set","path":"a"}"#,
                 "12: unknown variant `jump`, expected one of `add`, `remove`, `set`, `delete`",
@@ -364,7 +399,8 @@ mod tests {
         }
         let long = wrong(&format!(r#"{{"op":"delete","path":"{}"}}"#, "x".repeat(1_025)));
         assert!(long.contains("1,024") || long.contains("1024"), "{long}");
-        assert_eq!(Operation::parse(b"{\"op\":\"delete\",\"path\":\"\xff\"}").unwrap_err().column, 24);
+        let not_utf8 = Operation::parse(b"{\"op\":\"delete\",\"path\":\"\xff\"}", &mut Texts::default());
+        assert_eq!(not_utf8.unwrap_err().column, 24);
     }
 
     #[test]
@@ -381,7 +417,7 @@ mod tests {
             ]
         );
         for line in making("a", &Value::MvRegister(vec![bytes("x"), bytes("null")])) {
-            assert!(matches!(parsed(&line), Change::Set(Register::Mv, _)), "{line}");
+            assert!(matches!(parsed(&line).0, Change::Set(Register::Mv, _)), "{line}");
         }
     }
 }

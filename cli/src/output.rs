@@ -39,6 +39,15 @@ impl Output {
         Ok(self.out.write_all(b"\n")?)
     }
 
+    /// Says to people that there is nothing to print; programs see that there is no line.
+    pub(crate) fn nothing(&mut self, says: impl std::fmt::Display) -> Outcome<()> {
+        if !self.json {
+            self.flush()?;
+            anstream::eprintln!("{says}");
+        }
+        Ok(())
+    }
+
     /// What has been printed so far is to be seen now.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
         Ok(self.out.flush()?)
@@ -135,6 +144,11 @@ pub(crate) fn moment(millis: u64) -> String {
     let year = year + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1_000)
+}
+
+/// So many of something, whose name takes an s when there are several.
+pub(crate) fn counted(number: u64, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Bytes as people read them.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, Replica, key::ObjectKey};
+use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, key::ObjectKey};
 use serde::Serialize;
 
 use crate::{
@@ -49,14 +49,24 @@ pub(crate) async fn scan(
         let last = Kind::ALL.into_iter().max().unwrap_or(Kind::OrSet);
         found = found.after(&ObjectKey::new(after, last).map_err(|error| Failure::usage(format!("--after: {error}")))?);
     }
+    let mut is_empty = true;
     for (key, value) in found {
+        is_empty = false;
         if out.is_json() {
             out.object(&Shown::new(&key, Some(&value)))?;
         } else {
             out.line(format_args!("{}\t{}\t{}", key.path(), key.kind(), in_line(&value)))?;
         }
     }
+    if is_empty {
+        nothing(out, "nothing", prefix)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn nothing(out: &mut Output, what: &str, prefix: &str) -> Outcome<()> {
+    let place = if prefix.is_empty() { String::new() } else { format!(" below {prefix:?}") };
+    out.nothing(format_args!("{what} is there{place}"))
 }
 
 #[derive(Serialize)]
@@ -76,6 +86,9 @@ impl<'a> Standing<'a> {
 pub(crate) async fn top(session: &Session, prefix: &str, count: usize, out: &mut Output) -> Outcome {
     let replica = session.observe().await?;
     let ranked = replica.leaderboard(prefix)?.top(count);
+    if ranked.is_empty() {
+        nothing(out, "no counter", prefix)?;
+    }
     let widest = ranked.iter().map(|ranked| ranked.value.to_string().len()).max().unwrap_or(0);
     for ranked in &ranked {
         if out.is_json() {
@@ -90,7 +103,8 @@ pub(crate) async fn top(session: &Session, prefix: &str, count: usize, out: &mut
 pub(crate) async fn rank(session: &Session, prefix: &str, path: &str, out: &mut Output) -> Outcome {
     let replica = session.observe().await?;
     let board = replica.leaderboard(prefix)?;
-    let ranked = board.rank(path).ok_or_else(|| Failure::missing(path))?;
+    let ranked = board.rank(path);
+    let ranked = ranked.ok_or_else(|| Failure::absent(format!("no counter below {prefix:?} is at {path:?}")))?;
     if out.is_json() {
         out.object(&Standing::new(&ranked))?;
     } else {
@@ -115,7 +129,9 @@ struct ShownWrite<'a> {
 
 pub(crate) async fn conflicts(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
     let replica = session.observe().await?;
+    let mut is_empty = true;
     for Conflict { key, writes, .. } in replica.conflicts(prefix) {
+        is_empty = false;
         let shown = |write: &LiveWrite| (json(&write.value), moment(write.timestamp.millis()));
         if out.is_json() {
             let writes = writes.iter().map(|write| {
@@ -130,6 +146,9 @@ pub(crate) async fn conflicts(session: &Session, prefix: &str, out: &mut Output)
             let (value, time) = shown(write);
             out.line(format_args!("  {time}  {}  {value}", write.replica))?;
         }
+    }
+    if is_empty {
+        nothing(out, "no conflict", prefix)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,7 +171,7 @@ struct ShownChange<'a> {
 }
 
 pub(crate) async fn watch(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
-    let replica: Replica = session.follow().await?;
+    let replica = session.follow().await?;
     let mut watch = replica.watch(prefix);
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {

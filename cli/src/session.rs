@@ -54,16 +54,16 @@ impl Session {
     }
 
     /// Looks on from this region, after catching up, and does nothing by itself.
-    pub(crate) async fn observe(&self) -> Outcome<Replica> {
-        let replica = self.builder().manual().observe().await?;
+    pub(crate) async fn observe(&self) -> Outcome<&'static Replica> {
+        let replica = kept(self.builder().manual().observe().await?);
         if !replica.catch_up().await {
-            warn_of_alarms(&replica);
+            warn_of_alarms(replica);
         }
         Ok(replica)
     }
 
     /// The same, and goes on reading: as soon as something appears, where a directory tells.
-    pub(crate) async fn follow(&self) -> Outcome<Replica> {
+    pub(crate) async fn follow(&self) -> Outcome<&'static Replica> {
         let mut builder = self.builder();
         for region in &self.regions {
             if let Place::Directory(path) = &region.place
@@ -72,13 +72,18 @@ impl Session {
                 builder = builder.hints(hints);
             }
         }
-        Ok(builder.observe().await?)
+        Ok(kept(builder.observe().await?))
     }
 
     /// Opens a replica that writes in this region.
-    pub(crate) async fn open(&self) -> Outcome<Replica> {
-        Ok(self.builder().open().await?)
+    pub(crate) async fn open(&self) -> Outcome<&'static Replica> {
+        Ok(kept(self.builder().open().await?))
     }
+}
+
+/// It ends with the process. To take a million objects apart one by one first would take as long as to look one up.
+fn kept(replica: Replica) -> &'static Replica {
+    Box::leak(Box::new(replica))
 }
 
 /// Says what of all that there is could not be read.

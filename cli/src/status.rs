@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Outcome,
-    output::{Output, bytes, moment},
+    output::{Output, bytes, counted, moment},
     session::Session,
 };
 
@@ -88,9 +88,9 @@ pub(crate) async fn status(session: &Session, out: &mut Output) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     out.line(format_args!(
-        "{}: {} objects, {} of memory",
+        "{}: {}, {} of memory",
         session.region().name,
-        status.objects,
+        counted(status.objects as u64, "object"),
         bytes(status.memory_bytes)
     ))?;
     if !logs.is_empty() {

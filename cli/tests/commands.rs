@@ -1,66 +1,9 @@
-//! The command as its user calls it: configuration, changes, reading, what is wrong, and going on after a kill.
+//! The command as its user calls it: configuration, changes, reading, verifying, and what is wrong.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::Path,
-    process::{Command, Output, Stdio},
-    time::Duration,
-};
+mod support;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
-    command.current_dir(folder).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().expect("it runs")
-}
-
-/// What a command prints that ends well.
-fn says(folder: &Path, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{arguments:?}: {:?}\n{out}\n{err}", output.status);
-    out
-}
-
-/// The code of a command that fails, and what it says.
-fn fails(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = run(folder, arguments);
-    (output.status.code().expect("it has not been killed"), text(&output.stderr))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("text")
-}
-
-fn applied(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = command(folder, &[&["apply"], arguments].concat()).stdin(Stdio::piped()).spawn().expect("it runs");
-    // A command that has stopped reads no more.
-    let _closed = child.stdin.take().expect("a pipe").write_all(input);
-    child.wait_with_output().expect("it ends")
-}
-
-/// A configuration of three regions, and nothing in their buckets.
-fn configured() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    assert!(says(folder.path(), &["init"]).contains("us-east-1, eu-west-1, ap-southeast-1"));
-    folder
-}
-
-#[expect(clippy::disallowed_methods, reason = "other processes go on meanwhile")]
-fn pause(duration: Duration) {
-    std::thread::sleep(duration);
-}
-
-fn objects(printed: &str) -> Vec<Value> {
-    printed.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
-}
+use support::*;
 
 #[test]
 fn a_configuration_is_written_once_and_read() {
@@ -227,7 +170,7 @@ fn a_bad_line_stops_the_run_where_it_stands_or_is_skipped() {
     );
 
     for (bad, part) in [
-        (&b"nonsense"[..], ":1:2: expected ident"),
+        (&b"nonsense"[..], ":1:1: expected an object"),
         (b"{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"\xff\"}", ":1:"),
         (b"{\"op\":\"delete\",\"path\":\"\"}", ":1:24: a path is not empty"),
         (&vec![b' '; 9 << 20], "a line has at most 8388608 bytes"),
@@ -237,79 +180,4 @@ fn a_bad_line_stops_the_run_where_it_stands_or_is_skipped() {
         assert!(text(&output.stderr).contains(part), "{part}: {}", text(&output.stderr));
     }
     assert_eq!(fails(folder.path(), &["apply", "nowhere.ndjson"]).0, 1);
-}
-
-/// Three processes apply three parts at once, are killed at random and started again with the same name: nothing is lost and
-/// nothing counts twice.
-#[test]
-fn killed_processes_go_on_exactly_where_the_durable_state_ends() {
-    const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
-    const LINES: usize = 48_000;
-    let folder = configured();
-    let mut truth: BTreeMap<String, i64> = BTreeMap::new();
-    for (region, name) in REGIONS.iter().enumerate() {
-        let mut file = std::fs::File::create(folder.path().join(format!("{name}.ndjson"))).expect("a file");
-        let mut lines = String::new();
-        for line in 0..LINES / 3 {
-            let (team, by) = (format!("goals/{}", (line * 7 + region) % 230), if line % 29 == 0 { -1 } else { 1 });
-            *truth.entry(team.clone()).or_default() += by;
-            lines += &format!("{{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"{team}\",\"by\":{by}}}\n");
-            lines += &format!(
-                "{{\"op\":\"add\",\"kind\":\"or_set\",\"path\":\"scorers/{}\",\"value\":\"{line}\"}}\n",
-                line % 230
-            );
-        }
-        file.write_all(lines.as_bytes()).expect("it is written");
-    }
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut kills = 0;
-    let mut left: Vec<&str> = REGIONS.to_vec();
-    while !left.is_empty() {
-        assert!(kills < 500, "it gets nowhere");
-        let started: Vec<_> = left
-            .iter()
-            .map(|name| {
-                let (file, source) = (format!("{name}.ndjson"), format!("goals-{name}"));
-                let arguments = ["--region", *name, "apply", &file, "--resume", &source];
-                (*name, command(folder.path(), &arguments).spawn().expect("it runs"))
-            })
-            .collect();
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        // Longer from time to time, so that it ends on a slow machine too.
-        pause(Duration::from_millis(20 + (random >> 33) % (60 + 10 * kills)));
-        for (name, mut child) in started {
-            match child.try_wait().expect("it can be asked") {
-                Some(status) => {
-                    let output = child.wait_with_output().expect("it has ended");
-                    assert!(status.success(), "{name}: {}", text(&output.stderr));
-                    left.retain(|waiting| *waiting != name);
-                }
-                None => {
-                    child.kill().expect("it is killed");
-                    child.wait().expect("it has ended");
-                    kills += 1;
-                }
-            }
-        }
-    }
-    assert!(kills >= 3, "{kills}");
-    for region in REGIONS {
-        let printed = objects(&says(folder.path(), &["--region", region, "--json", "scan", "goals/"]));
-        let found: BTreeMap<String, i64> = printed
-            .iter()
-            .map(|object| {
-                (object["path"].as_str().expect("a path").to_owned(), object["value"].as_i64().expect("a number"))
-            })
-            .collect();
-        assert_eq!(found, truth, "{region}");
-    }
-    // Once more, and with another input: nothing is done, and it is told.
-    let output = run(folder.path(), &["apply", "us-east-1.ndjson", "--resume", "goals-us-east-1"]);
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!((&summary["applied"], &summary["skipped"]), (&json!(0), &json!(2 * LINES / 3)));
-    let (code, says) = fails(folder.path(), &["apply", "eu-west-1.ndjson", "--resume", "goals-us-east-1"]);
-    assert_eq!((code, says.contains("are not those that were done")), (1, true), "{says}");
-    let (code, says) =
-        fails(folder.path(), &["--region", "eu-west-1", "apply", "us-east-1.ndjson", "--resume", "goals-us-east-1"]);
-    assert_eq!((code, says.contains("begun by the replica us-east-1-cli")), (1, true), "{says}");
 }

@@ -13,7 +13,7 @@ use crate::{
     key::{BATCH_BYTES_MAX, MARK_BYTES_MAX, ObjectKey},
     keyspace::{Change, Mark, MarkValue},
     name::ReplicaName,
-    replica::Replica,
+    replica::{Replica, not_a_path},
     written::Written,
 };
 
@@ -116,7 +116,8 @@ impl<'a> Batch<'a> {
     }
 
     fn at<H>(&mut self, path: &str, kind: Kind) -> InBatch<'_, 'a, H> {
-        let key = self.replica.key(path, kind).map_err(|error| self.refuse(error)).ok();
+        // Not looked up: all that a batch changes is fetched at once, when it is made.
+        let key = ObjectKey::new(path, kind).map_err(|invalid| self.refuse(not_a_path(path, invalid))).ok();
         InBatch { batch: self, key, handle: PhantomData }
     }
 

@@ -71,6 +71,7 @@ impl Keyspace {
         let marks = self.marks.take(dot.position);
         // No operation of this position is under way any more. Whoever sees nothing pending sees that the position has moved on.
         self.pending[buffer_of(dot.position)].store(0, Ordering::Release);
+        self.index.settle_if_long();
         rows.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         Cut { dot, rows, marks }
     }

@@ -2,7 +2,7 @@
 //! Layer 2.
 
 use core::{convert::Infallible, fmt, iter::once_with};
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
 use foldhash::fast::FixedState;
@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use super::{
     Keyspace, Mark,
     marks::MARKS_BYTES_MAX,
+    rehearsal::Rehearsal,
     shard::{Locked, Owed, Presence, buffer_of, own_totals},
     views::{Origin, Woken},
 };
@@ -120,6 +121,11 @@ impl Change {
         (ROW + key.path_bytes().len() + changed) as u64
     }
 
+    /// True when it counts. What it adds to the bytes then does not depend on what is there.
+    const fn counts(&self) -> bool {
+        matches!(self, Self::Increment(_) | Self::Count(_))
+    }
+
     /// The bytes of the element or value.
     #[must_use]
     pub fn payload(&self) -> usize {
@@ -190,33 +196,45 @@ impl Keyspace {
     ///
     /// The first [`Refusal`]; nothing is changed.
     pub fn batch(&self, changes: &[(ObjectKey, Change)], marks: &[Mark]) -> Result<Changed, Refusal> {
-        let hashed: Vec<(u64, usize)> =
-            changes.iter().map(|(key, _)| self.hash(key.path_bytes())).map(|hash| (hash, self.shard(hash))).collect();
-        // One shard at least, so that no cut passes meanwhile.
-        let mut numbers: Vec<usize> = hashed.iter().map(|(_, shard)| *shard).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
+        let of_shard = |hash| (hash, self.shard(hash));
+        let mut hashed: Vec<(u64, usize)> =
+            changes.iter().map(|(key, _)| of_shard(self.hash(key.path_bytes()))).collect();
+        let mut by_shard = hashed.clone();
+        by_shard.sort_unstable_by_key(|(_, shard)| *shard);
+        let mut numbers: Vec<usize> =
+            by_shard.chunk_by(|left, right| left.1 == right.1).map(|same| same[0].1).collect();
         if numbers.is_empty() {
+            // One shard at least, so that no cut passes meanwhile.
             numbers.push(0);
         }
         // In ascending order, so that two batches cannot wait for each other.
         let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
-        let place = |shard: usize| numbers.partition_point(|number| *number < shard);
+        for (same, shard) in by_shard.chunk_by(|left, right| left.1 == right.1).zip(&shards) {
+            shard.touch(same.iter().map(|(hash, _)| *hash));
+        }
+        let mut places = vec![0; self.sides.len()];
+        numbers.iter().enumerate().for_each(|(place, number)| places[*number] = place);
+        hashed.iter_mut().for_each(|(_, shard)| *shard = places[*shard]);
         let open = shards[0].open();
-        rehearse(changes, &hashed, |shard| &shards[place(shard)])?;
-        let held =
-            |key: &ObjectKey, (hash, shard): (u64, usize)| shards[place(shard)].get(hash, key.path_bytes(), key.kind());
+        let mut rehearsal = Rehearsal::of(changes.len());
+        for ((key, change), (hash, place)) in changes.iter().zip(&hashed) {
+            rehearsal.check(&shards[*place], *hash, key, change)?;
+        }
+        let held = |key: &ObjectKey, (hash, place): (u64, usize)| shards[place].get(hash, key.path_bytes(), key.kind());
         let there = changes.iter().zip(&hashed).map(|((key, change), at)| (change, held(key, *at).is_some()));
         self.check_memory(there)?;
         let _making = (!marks.is_empty()).then(|| self.marks.making());
         if !self.marks.have_room(marks) {
             return Err(Refusal::MarksFull);
         }
-        let rows = changes.iter().zip(&hashed).map(|((key, change), at)| change.bytes(key, held(key, *at)));
+        let rows = changes.iter().zip(&hashed).map(|((key, change), at)| {
+            let object = if change.counts() { None } else { held(key, *at) };
+            change.bytes(key, object)
+        });
         let bytes = rows.sum::<u64>() + marks.iter().map(|mark| 64 + mark.name.len() as u64).sum::<u64>();
         let was_idle = self.reserve(open, bytes)?;
-        for ((key, change), (hash, shard)) in changes.iter().zip(hashed) {
-            self.apply_change(&mut shards[place(shard)], hash, key, change, open, |_| Ok(false), |_| ())?;
+        for ((key, change), (hash, place)) in changes.iter().zip(hashed) {
+            self.apply_change(&mut shards[place], hash, key, change, open, |_| Ok(false), |_| ())?;
         }
         marks.iter().for_each(|mark| self.marks.make(mark, open.dot().position));
         // Nobody is woken before all locks are released.
@@ -273,8 +291,7 @@ impl Keyspace {
         let Ok((done, presence)) =
             shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Here, |object, owed| {
                 // What is counted again before it is taken costs nothing more.
-                let counts = matches!(change, Change::Increment(_) | Change::Count(_));
-                let is_new = !(counts && owed.is_counted(object, open));
+                let is_new = !(change.counts() && owed.is_counted(object, open));
                 let mut was_idle = false;
                 if is_new {
                     // Before room is taken: what is taken and given back could be waited for, and never be cut.
@@ -295,7 +312,7 @@ impl Keyspace {
         match presence {
             Presence::Same => {}
             Presence::Came(key) => self.index.insert(key),
-            Presence::Went(key) => self.index.remove(&key),
+            Presence::Went(key) => self.index.remove(key),
         }
     }
 }
@@ -313,7 +330,7 @@ fn check_kind(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -
 }
 
 /// Refuses what would take a counter past its range. `totals` is what this replica has counted up and down.
-fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u64), Refusal> {
+pub(super) fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u64), Refusal> {
     let (up, down) = match change {
         Change::Increment(amount) => (*amount, 0),
         Change::Count(amount) if *amount < 0 => (0, amount.unsigned_abs()),
@@ -322,42 +339,6 @@ fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u64), Refusa
     };
     let add = |total: u64, amount| total.checked_add(amount).ok_or(Refusal::Overflow(Overflow { total, amount }));
     Ok((add(totals.0, up)?, add(totals.1, down)?))
-}
-
-/// Finds out whether any change of a batch would be refused, without changing anything.
-///
-/// Kinds are checked against what the batch itself leaves at each path. A counter is given no credit for a deletion in
-/// the same batch, so a batch that passes here cannot fail half-way.
-fn rehearse<'a>(
-    changes: &[(ObjectKey, Change)],
-    hashed: &[(u64, usize)],
-    shard: impl Fn(usize) -> &'a Locked<'a>,
-) -> Result<(), Refusal> {
-    let mut live: BTreeMap<(&[u8], Kind), bool> = BTreeMap::new();
-    let mut counted: BTreeMap<&ObjectKey, (u64, u64)> = BTreeMap::new();
-    for ((key, change), (hash, number)) in changes.iter().zip(hashed) {
-        let (path, kind) = (key.path_bytes(), key.kind());
-        let shard = shard(*number);
-        let is_live = |live: &BTreeMap<_, _>, kind: Kind| {
-            let stored = || shard.get(*hash, path, kind).is_some_and(Object::is_live);
-            live.get(&(path, kind)).copied().unwrap_or_else(stored)
-        };
-        if *change == Change::Delete {
-            live.insert((path, kind), false);
-            continue;
-        }
-        if !is_live(&live, kind)
-            && let Some(stored) = Kind::ALL.into_iter().find(|other| *other != kind && is_live(&live, *other))
-        {
-            return Err(Refusal::KindMismatch { path: key.path().into(), stored, asked: kind });
-        }
-        let totals = counted.entry(key).or_insert_with(|| shard.own_totals(*hash, key));
-        *totals = check_range(*totals, change)?;
-        if !matches!(change, Change::Remove(_) | Change::Increment(0) | Change::Count(0)) {
-            live.insert((path, kind), true);
-        }
-    }
-    Ok(())
 }
 
 /// Changes the object and notes what is owed to the log.

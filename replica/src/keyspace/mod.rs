@@ -19,6 +19,7 @@ mod frozen;
 mod index;
 mod local;
 mod marks;
+mod rehearsal;
 mod row_batch;
 mod shard;
 mod states;
@@ -140,6 +141,11 @@ impl Keyspace {
     #[must_use]
     pub fn keys(&self, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> Vec<ObjectKey> {
         self.index.page(prefix, after, limit)
+    }
+
+    /// Puts the keys that have come since the last read in order, so that the next read need not.
+    pub fn settle(&self) {
+        self.index.settle();
     }
 
     /// How many objects there are, live or not.

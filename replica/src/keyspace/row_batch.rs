@@ -86,6 +86,7 @@ impl Keyspace {
         batch.rows.clear();
         batch.paths.clear();
         applied.note(removed);
+        self.index.settle_if_long();
         Ok(())
     }
 }

@@ -3,13 +3,12 @@
 
 use core::fmt;
 use std::{
-    collections::BTreeMap,
     hash::BuildHasher,
     hint::black_box,
     sync::{MutexGuard, PoisonError},
 };
 
-use crdt_core::{CounterChanges, Dot, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
+use crdt_core::{Dot, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
 use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
 use hashbrown_raw::raw::RawTable;
@@ -18,6 +17,7 @@ use super::{
     Keyspace,
     footprint::Share,
     frozen::Before,
+    rehearsal::Kinds,
     views::{Origin, Woken},
 };
 use crate::key::ObjectKey;
@@ -40,15 +40,37 @@ pub(super) struct Side {
 
 /// The changes of one shard under one position.
 #[derive(Default)]
-struct Buffer {
-    changes: BTreeMap<ObjectKey, ObjectChanges>,
-    /// The objects whose tally of this replica was raised or reset and has not been taken to a segment, with their hashes.
-    counted: RawTable<(u64, ObjectKey)>,
+struct Buffer(RawTable<Changed>);
+
+/// An object that has changed.
+struct Changed {
+    hash: u64,
+    key: ObjectKey,
+    changes: ObjectChanges,
+    /// True when its tally of this replica was raised or reset and has not been noted in `changes`.
+    is_counted: bool,
+}
+
+impl Buffer {
+    fn get(&mut self, hash: u64, key: &ObjectKey) -> Option<&mut Changed> {
+        self.0.get_mut(hash, |held| held.key == *key)
+    }
+
+    fn of(&mut self, hash: u64, key: &ObjectKey) -> &mut Changed {
+        if self.get(hash, key).is_none() {
+            let (key, changes) = (key.clone(), ObjectChanges::none(key.kind()));
+            self.0.insert(hash, Changed { hash, key, changes, is_counted: false }, |held| held.hash);
+        }
+        match self.get(hash, key) {
+            Some(held) => held,
+            None => unreachable!("it is there now"),
+        }
+    }
 }
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buffer").field("changes", &self.changes).field("counted", &self.counted.len()).finish()
+        f.debug_tuple("Buffer").field(&self.0.len()).finish()
     }
 }
 
@@ -88,10 +110,21 @@ impl<'a> Locked<'a> {
         object.map_or((0, 0), |object| own_totals(object, self.open()))
     }
 
+    /// The kinds with a live object at `path`: one look-up, since all of them hash alike.
+    pub(super) fn live_kinds(&self, hash: u64, path: &[u8]) -> Kinds {
+        let mut live = Kinds::default();
+        let _none = self.table.get(hash, |(key, object)| {
+            if key.path_bytes() == path && object.get().is_live() {
+                live.insert(key.kind());
+            }
+            false
+        });
+        live
+    }
+
     /// The kind of a live object at `path` other than `kind`, if there is one.
     pub(super) fn other_kind(&self, hash: u64, path: &[u8], kind: Kind) -> Option<Kind> {
-        let live = |other: &Kind| self.get(hash, path, *other).is_some_and(Object::is_live);
-        Kind::ALL.into_iter().filter(|other| *other != kind).find(live)
+        self.live_kinds(hash, path).other_than(kind)
     }
 
     /// Changes an object, which is made if there is none, under the key that `own` gives, and dropped if nothing is left
@@ -172,14 +205,30 @@ impl<'a> Locked<'a> {
 
     /// Takes what changed in this shard under a position that has been closed.
     pub(super) fn take(&mut self, closed: Position, own: ReplicaId, rows: &mut Vec<(ObjectKey, ObjectChanges)>) {
-        let Buffer { mut changes, mut counted } = std::mem::take(&mut self.side.buffers[buffer_of(closed)]);
-        for (hash, key) in counted.drain() {
+        let Buffer(changed) = std::mem::take(&mut self.side.buffers[buffer_of(closed)]);
+        let first = rows.len();
+        let mut counted = Vec::new();
+        for Changed { hash, key, changes, is_counted } in changed {
+            if is_counted {
+                counted.push((hash, rows.len()));
+            }
+            rows.push((key, changes));
+        }
+        self.touch(counted.iter().map(|(hash, _)| *hash));
+        for (hash, row) in counted {
+            let (key, changes) = &mut rows[row];
             let object = self.get(hash, key.path_bytes(), key.kind());
-            if let Some(tally) = object.and_then(|object| own_tally(object, own)) {
-                record(&mut changes, &key, tally);
+            record(changes, object.and_then(|object| own_tally(object, own)));
+        }
+        // Nothing may have come of a change.
+        let mut row = first;
+        while row < rows.len() {
+            if rows[row].1.is_empty() {
+                rows.swap_remove(row);
+            } else {
+                row += 1;
             }
         }
-        rows.extend(changes.into_iter().filter(|(_, changes)| !changes.is_empty()));
     }
 }
 
@@ -222,8 +271,7 @@ impl<'a> Owed<'a> {
 
     /// The changes of this object under the open position.
     pub(super) fn changes(&mut self, open: OpenDot<'_>) -> &mut ObjectChanges {
-        let buffer = &mut self.buffers[buffer_of(open.dot().position)];
-        buffer.changes.entry(self.key.clone()).or_insert_with(|| ObjectChanges::none(self.key.kind()))
+        &mut self.buffers[buffer_of(open.dot().position)].of(self.hash, self.key).changes
     }
 
     /// True when the own tally will be taken to the open segment already.
@@ -243,19 +291,14 @@ impl<'a> Owed<'a> {
         if self.is_counted(object, open) {
             return;
         }
-        let tally = own_tally(object, replica);
-        let (hash, key) = (self.hash, self.key);
-        let same = |(held_hash, held): &(u64, ObjectKey)| *held_hash == hash && held == key;
         let [even, odd] = &mut *self.buffers;
         let (open, closed) = if buffer_of(position) == 0 { (even, odd) } else { (odd, even) };
-        if closed.counted.remove_entry(hash, same).is_some()
-            && let Some(tally) = tally
+        if let Some(closed) = closed.get(self.hash, self.key)
+            && std::mem::take(&mut closed.is_counted)
         {
-            record(&mut closed.changes, key, tally);
+            record(&mut closed.changes, own_tally(object, replica));
         }
-        if open.counted.get(hash, same).is_none() {
-            open.counted.insert(hash, (hash, key.clone()), |(hash, _)| *hash);
-        }
+        open.of(self.hash, self.key).is_counted = true;
     }
 }
 
@@ -271,9 +314,9 @@ fn own_tally(object: &Object<FixedState>, own: ReplicaId) -> Option<Tally> {
     object.tallies().iter().find(|tally| tally.parts().replica == own).copied()
 }
 
-fn record(changes: &mut BTreeMap<ObjectKey, ObjectChanges>, key: &ObjectKey, tally: Tally) {
-    let none = || ObjectChanges::Counter(CounterChanges::default());
-    if let ObjectChanges::Counter(row) = changes.entry(key.clone()).or_insert_with(none) {
+/// Notes the tally of this replica as it stands.
+fn record(changes: &mut ObjectChanges, tally: Option<Tally>) {
+    if let (ObjectChanges::Counter(row), Some(tally)) = (changes, tally) {
         row.record(tally);
     }
 }

@@ -43,7 +43,7 @@ impl Keyspace {
 
     /// Adds the keys of objects that were loaded to the index.
     ///
-    /// Cost: that of sorting them, which is little where they come in long ascending runs; far less than one by one.
+    /// Cost: little. Who reads them first pays for sorting them.
     pub fn index_all(&self, keys: Vec<ObjectKey>) {
         self.index.extend(keys);
     }

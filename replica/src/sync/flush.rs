@@ -36,6 +36,10 @@ impl Engine {
                 self.end(error.kind(), error.told());
                 return error;
             }
+            if self.pending_bytes() < self.settings.segment_bytes {
+                // In a lull, so that no reader waits for it.
+                self.keyspace.settle();
+            }
         }
     }
 

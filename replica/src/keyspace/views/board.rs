@@ -136,7 +136,7 @@ impl fmt::Debug for Board {
 impl Keyspace {
     /// The board of this prefix: the one that is kept, or a new one.
     ///
-    /// Cost: nothing where there is one. A new one takes a look at every object under the prefix, one at a time, and
+    /// Cost: nothing where there is one. A new one takes a look at every object under the prefix, a few at a time, and
     /// changes go on meanwhile; who asks for the same board waits.
     #[must_use]
     pub fn board(&self, prefix: &str) -> Arc<Board> {
@@ -154,8 +154,21 @@ impl Keyspace {
             let page = self.keys(prefix, after.as_ref(), 4_096);
             let Some(last) = page.last() else { return };
             after = Some(last.clone());
-            for key in page.iter().filter(|key| COUNTERS.contains(&key.kind())) {
-                self.read(key.path(), key.kind(), |object| standings.update(key, None, live_score(object)));
+            let counters = page.iter().filter(|key| COUNTERS.contains(&key.kind()));
+            let place = |key| {
+                let hash = self.hash(ObjectKey::path_bytes(key));
+                (self.shard(hash), hash, key)
+            };
+            let mut placed: Vec<(usize, u64, &ObjectKey)> = counters.map(place).collect();
+            placed.sort_unstable_by_key(|(shard, ..)| *shard);
+            for same in placed.chunk_by(|left, right| left.0 == right.0) {
+                let shard = self.lock(same[0].0);
+                shard.touch(same.iter().map(|(_, hash, _)| *hash));
+                for (_, hash, key) in same {
+                    if let Some(object) = shard.get(*hash, key.path_bytes(), key.kind()) {
+                        standings.update(key, None, live_score(object));
+                    }
+                }
             }
         }
     }
