@@ -5,6 +5,9 @@
 //! [`SimClock`], [`SimEntropy`] and [`SimHints`] are the ports of a replica. To crash a region is to drop its futures between two polls,
 //! which is at an await: the buckets stay, and so does what was under way to them.
 //!
+//! [`generate`] draws a [`Story`] from a seed: all that happens in a run, as data. [`play`] plays it on real replicas and checks
+//! what they promise, and [`shrink`] makes one that fails as small as it gets.
+//!
 //! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run, event
 //! by event, and [`World::trace`] is the proof.
 
