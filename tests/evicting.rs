@@ -178,6 +178,19 @@ fn a_final_seal_stops_whoever_writes_and_hears_of_nothing() {
     assert_eq!((one.count("likes"), one.alarms()), (1, vec![]));
 }
 
+/// The evicted one is idle, and hears of the seal on its log and of the eviction at once. It is told what happened, and not that
+/// another process had taken its place.
+#[test]
+fn an_idle_replica_that_was_evicted_is_told_so() {
+    let mut stage = Stage::new(91, 3);
+    let [one, two, three] = [stage.open("one", 0), stage.open("two", 1), stage.open("three", 2)];
+    stage.count_on(&[&one, &two, &three], "likes", 3, 4);
+    assert!(evict(&mut stage, &one, "two", None).is_sealed);
+    stage.count_on(&[&one, &three], "likes", 3, 4);
+    assert_eq!(two.ended(), Some(ErrorKind::Evicted));
+    assert_eq!((one.alarms(), three.alarms()), (vec![], vec![]));
+}
+
 /// It writes as fast as it can while it is evicted. It is stopped, and everybody keeps the same of it.
 #[test]
 fn a_busy_replica_is_sealed_between_two_of_its_segments() {

@@ -78,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) discover: Signal,
     /// Raised while less of an evicted log is applied than counts.
     pub(crate) short_of_evicted: Signal,
+    /// Raised when a peer has read what another one has written to the own log.
+    pub(crate) overtaken: Signal,
     /// At 1 when a new replica has asked who was evicted: before that it reads no log.
     pub(crate) knows_evictions: Watermark<u64, Ended>,
     /// Raised when something was applied.
@@ -148,6 +150,7 @@ impl Engine {
             compare: Signal::default(),
             discover: Signal::default(),
             short_of_evicted: Signal::default(),
+            overtaken: Signal::default(),
             knows_evictions: Watermark::new(u64::from(!is_new)),
             applied: Watermark::new(0),
             durable: Watermark::new(durable),

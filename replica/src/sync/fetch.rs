@@ -11,9 +11,13 @@ use super::{
     shelf::{Fetched, Shelf},
     state::State,
     store::Patience,
-    takeover::LogPlace,
+    takeover::{LogPlace, evicted},
 };
-use crate::{error::Error, log::Manifest, name::ReplicaName};
+use crate::{
+    error::{Error, ErrorKind},
+    log::Manifest,
+    name::ReplicaName,
+};
 
 /// How often a snapshot is looked for anew when its parts are collected while they are read.
 const TRIES: usize = 3;
@@ -122,6 +126,7 @@ impl Engine {
             if !is_of_use(&state) {
                 return Ok(false);
             }
+            self.check_evicted(evicted_in(&manifest))?;
             self.check_read(&state, &manifest.frontier(), &shelf.name)?;
             state.check_manifest(&manifest)?;
         }
@@ -140,6 +145,16 @@ impl Engine {
         Ok(true)
     }
 
+    /// Stops this replica when it is among those who were evicted.
+    pub(crate) fn check_evicted<'a>(&self, mut names: impl Iterator<Item = &'a ReplicaName>) -> Result<(), Error> {
+        if !self.writes || !names.any(|name| *name == self.own.name) {
+            return Ok(());
+        }
+        let error = evicted(&self.own.name);
+        self.end(error.kind(), error.told());
+        Err(error)
+    }
+
     /// Stops this replica when a peer has read of its log what is not there: see [`State::check_own`]. An observer has no log
     /// of its own.
     pub(crate) fn check_read(&self, state: &State, theirs: &Frontier, reader: &ReplicaName) -> Result<(), Error> {
@@ -148,11 +163,18 @@ impl Engine {
         }
         let claimed = self.keyspace.open().epoch();
         let checked = state.check_own(&self.own.name, claimed, theirs, reader);
-        if let Err(error) = &checked {
-            self.end(error.kind(), error.told());
+        match &checked {
+            // By whom, its own log tells.
+            Err(error) if error.kind() == ErrorKind::Fenced => self.overtaken.raise(),
+            Err(error) => self.end(error.kind(), error.told()),
+            Ok(()) => {}
         }
         checked
     }
+}
+
+fn evicted_in(manifest: &Manifest) -> impl Iterator<Item = &ReplicaName> {
+    manifest.logs.iter().filter(|log| log.evicted.is_some()).map(|log| &log.replica)
 }
 
 /// What the peers have read of the log of `own`: the last position that each of them has published. A bucket that does

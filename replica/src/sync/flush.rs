@@ -73,6 +73,16 @@ impl Engine {
         }
     }
 
+    /// Stops this replica when a peer has read of its log what another one has written there.
+    pub(crate) async fn keep_minding(&self) -> Error {
+        self.overtaken.wait().await;
+        let (durable, claimed) = (self.durable.reached(), self.keyspace.open().epoch());
+        let behind = durable.next().filter(|_| durable.epoch() == claimed);
+        let error = self.displaced(behind.unwrap_or(Position::new(claimed, 0))).await;
+        self.end(error.kind(), error.told());
+        error
+    }
+
     pub(crate) fn fenced(&self) -> Error {
         fenced(&self.own.name)
     }

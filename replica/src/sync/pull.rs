@@ -182,6 +182,8 @@ impl Puller {
         let header = segment.header();
         engine.observe(header.hlc);
         let mut state = engine.state();
+        // Before what they have read: the seal with which it was evicted is not another process's.
+        engine.check_evicted(segment.evictions().iter().map(|eviction| &eviction.replica))?;
         engine.check_read(&state, &header.frontier, &header.replica)?;
         // SUBTLE: it may have been evicted since this pull began.
         if state.end_of(header.replica.id()).is_some_and(|last| header.position > last) {

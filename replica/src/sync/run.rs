@@ -54,6 +54,7 @@ impl Engine {
         if self.writes {
             tasks.push(async { Some(self.keep_flushing().await) }.boxed());
             tasks.push(async { Some(self.keep_snapshots().await) }.boxed());
+            tasks.push(async { Some(self.keep_minding().await) }.boxed());
             tasks.push(self.keep_comparing().map(|()| None).boxed());
         }
         if !self.writes {
