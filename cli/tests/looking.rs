@@ -170,6 +170,37 @@ fn status_sync_delete_and_verify_speak_to_people_and_to_programs() {
     assert_eq!(json_of(folder, &["scan"]).len(), 4);
 }
 
+/// Two worlds that know nothing of each other, in which one replica wrote something else at one position.
+#[test]
+fn snapshots_of_the_same_changes_that_hold_something_else_are_told_apart() {
+    let written = |value: &str| {
+        let folder = configured();
+        let line = format!("{{\"op\":\"set\",\"kind\":\"lww_register\",\"path\":\"name\",\"value\":\"{value}\"}}\n");
+        let output = applied(folder.path(), &[], line.as_bytes());
+        (folder, summary(&output.stdout)["position"].clone())
+    };
+    // Positions begin with the second in which they were made.
+    let (ours, theirs) = until(|| {
+        let ((ours, here), (theirs, there)) = (written("Ada"), written("Eve"));
+        (here == there).then_some((ours, theirs))
+    });
+    for folder in [&ours, &theirs] {
+        says(folder.path(), &["sync"]);
+    }
+    let regions = [("ours", &ours), ("theirs", &theirs)].map(|(name, folder)| {
+        let bucket = folder.path().join("buckets/us-east-1");
+        format!("[[region]]\nname = \"{name}\"\nbucket = \"file:{}\"\n", bucket.display())
+    });
+    std::fs::write(ours.path().join("both.toml"), regions.concat()).expect("it is written");
+    for arguments in [&["verify", "--config", "both.toml"][..], &["verify", "--config", "both.toml", "--json"]] {
+        let output = run(ours.path(), arguments);
+        let (out, complaint) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{out}{complaint}");
+        assert!(complaint.contains("1 of 1 snapshots differ from one of the same changes"), "{complaint}");
+        assert!(out.contains("name lww_register: ") && out.contains("Ada") && out.contains("Eve"), "{out}");
+    }
+}
+
 #[test]
 fn every_object_of_a_bucket_is_listed_and_shown() {
     let folder = filled();
