@@ -72,6 +72,8 @@ mod mv_register;
 mod object;
 mod or_set;
 mod packed;
+#[doc(hidden)]
+pub mod planted;
 mod pn_counter;
 mod register;
 mod source;

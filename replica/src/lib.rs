@@ -81,6 +81,9 @@ mod written;
 pub use batch::{Batch, BatchError, InBatch};
 pub use builder::Builder;
 pub use content::Content;
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub use crdt_core::planted;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
 pub use json::Json;

@@ -11,35 +11,21 @@
 //! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run, event
 //! by event, and [`World::trace`] is the proof.
 
-mod bucket;
-mod checks;
-mod clock;
-mod entropy;
-mod executor;
-mod faults;
-mod generate;
-mod hints;
 mod history;
+mod machine;
 mod play;
+mod ports;
 mod random;
 mod shrink;
-mod store;
 mod story;
-mod task;
-mod world;
 
-pub use bucket::{Requests, SimBucket};
-pub use clock::{BEGINNING_MS, SimClock};
-pub use entropy::SimEntropy;
-pub use executor::{Executor, Stop};
-pub use faults::{Fault, Faults};
-pub use generate::generate;
-pub use hints::{HintFault, HintFaults, SimHints};
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
+pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use play::{Failure, Outcome, play};
+pub use ports::{
+    BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Requests, SimBucket, SimClock, SimEntropy,
+    SimHints,
+};
 pub use random::Random;
 pub use shrink::shrink;
-pub use store::{Damage, Image};
-pub use story::{Act, Step, Story};
-pub use task::{Join, Region};
-pub use world::{Sleep, Trace, World};
+pub use story::{Act, Step, Story, generate};

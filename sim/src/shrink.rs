@@ -4,8 +4,8 @@
 //! Delta debugging (Zeller, Hildebrandt, 2002) over the steps, then over the changes of each batch; faults go last.
 
 use crate::{
-    faults::{Fault, Faults},
     play::play,
+    ports::{Fault, Faults},
     story::{Act, Story},
 };
 

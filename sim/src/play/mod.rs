@@ -1,6 +1,8 @@
 //! Playing a story: replicas are opened, write, fail and recover as it says, and everything is checked on the way.
 //! Layer 4.
 
+mod checks;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
@@ -19,17 +21,10 @@ use replica::{
 };
 
 use crate::{
-    bucket::SimBucket,
-    checks,
-    clock::SimClock,
-    entropy::SimEntropy,
-    executor::{Executor, Stop},
-    faults::{Fault, Faults},
-    hints::{HintFaults, SimHints},
     history::{Did, History, Object, Process, Seen, Sort, View},
+    machine::{Executor, Region, Stop, Trace},
+    ports::{Fault, Faults, HintFaults, SimBucket, SimClock, SimEntropy, SimHints},
     story::{Act, Story},
-    task::Region,
-    world::Trace,
 };
 
 /// How long it may take from when it gets quiet until all are in step and nothing superfluous is left.

@@ -10,7 +10,8 @@ use std::{
 use bytes::Bytes;
 use replica::ports::{BucketError, Created, Outcome, Page, Stored};
 
-use crate::{hints::SimHints, world::nanoseconds};
+use super::hints::SimHints;
+use crate::machine::nanoseconds;
 
 /// For how long a list can be stale, and so for how long what was deleted is remembered.
 const STALE_MAX_NS: u64 = 60_000_000_000;

@@ -12,10 +12,8 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    random::Random,
-    task::{Join, Region, Work, joined},
-};
+use super::task::{Join, Region, Work, joined};
+use crate::random::Random;
 
 /// A handle on the world. Clones are the same world.
 #[derive(Clone)]

@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use replica::{Content, Replica, Value};
 
-use crate::{
-    history::{Object, Sort, Truth, View},
-    play::{Broken, Member, Play, lock},
-};
+use super::{Broken, Member, Play, key_of, lock};
+use crate::history::{Object, Sort, Truth, View};
 
 /// What holds of the view of one region at any time.
 pub(crate) fn of_view(play: &mut Play<'_>, region: usize) -> Result<(), Broken> {
@@ -31,7 +29,7 @@ fn frontier_never_goes_back(play: &mut Play<'_>, region: usize, view: &View) -> 
 
 fn frontier_is_true(play: &Play<'_>, view: &View) -> Result<(), Broken> {
     for (log, position) in &view.seen {
-        let key = crate::play::key_of(&play.members[*log].name, *position);
+        let key = key_of(&play.members[*log].name, *position);
         if play.stores[*log].created(&key).is_none() {
             let seen = format!("a frontier has {key}, which never was");
             return Err(("frontier is true", "whatever was applied was in a bucket", seen));

@@ -1,15 +1,18 @@
 //! A story: all that happens in a run, as data. What is not in it follows from its seed.
 //! Layer 3.
 
+mod generate;
+
 use std::time::Duration;
 
 use replica::Settings;
 
 use crate::{
-    faults::Faults,
-    hints::HintFaults,
     history::{Did, Object},
+    ports::{Faults, HintFaults},
 };
+
+pub use generate::generate;
 
 /// Everything that happens in a run.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! Stories drawn from a seed: which faults there are, what is written, how fast, and who goes down when.
-//! Layer 4.
+//! Layer 3.
 //!
 //! Swarm testing (Groce and others, 2012): each seed leaves things out at random, since what one fault hides shows when it is
 //! absent.
@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use replica::Settings;
 
+use super::{Act, Step, Story};
 use crate::{
-    faults::{Fault, Faults},
-    hints::{HintFault, HintFaults},
     history::{Did, Object, Sort},
+    ports::{Fault, Faults, HintFault, HintFaults},
     random::Random,
-    story::{Act, Step, Story},
 };
 
 /// Draws a story.

@@ -1,5 +1,5 @@
 //! The executor: one thread, virtual time, a seeded order, and crashes.
-//! Layer 2.
+//! Layer 1.
 
 use std::{
     fmt,
@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    random::Random,
+use super::{
     task::{Bell, Join, Region, Work},
     world::{TaskKey, Timer, World, nanoseconds},
 };
+use crate::random::Random;
 
 /// How many polls may follow each other without time passing before that is taken for an endless loop.
 const POLLS_AT_ONCE_MAX: u64 = 10_000_000;

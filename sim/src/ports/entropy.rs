@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use replica::ports::Entropy;
 
-use crate::{random::Random, world::World};
+use crate::{machine::World, random::Random};
 
 /// Bytes for one process. To start a region anew is to be a new process: give it a name of its own, or it is given the
 /// bytes that it was given before.

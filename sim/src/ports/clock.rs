@@ -8,7 +8,7 @@ use std::{
 
 use replica::ports::{Answer, Clock};
 
-use crate::world::{World, nanoseconds};
+use crate::machine::{World, nanoseconds};
 
 /// What all clocks show at the beginning, unless they are set otherwise: 2026-01-01, in Unix milliseconds.
 pub const BEGINNING_MS: u64 = 1_767_225_600_000;

@@ -13,8 +13,8 @@ use std::{
 use replica::ports::{Answer, Hint, Hints};
 
 use crate::{
+    machine::{World, nanoseconds},
     random::Random,
-    world::{World, nanoseconds},
 };
 
 /// What can become of one hint.

@@ -1,5 +1,5 @@
 //! The faults that a request can meet, and how often.
-//! Layer 1.
+//! Layer 2.
 
 use std::time::Duration;
 

@@ -11,12 +11,14 @@ use std::{
 use bytes::Bytes;
 use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_key, check_prefix};
 
-use crate::{
+use super::{
     faults::{Fault, Faults, Request},
     hints::SimHints,
-    random::Random,
     store::{Damage, Image, Store, damaged, hash, stale_ns},
-    world::{World, nanoseconds},
+};
+use crate::{
+    machine::{World, nanoseconds},
+    random::Random,
 };
 
 /// A bucket as one party sees it: a store, and a link to it.

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use crate::world::{TaskKey, World};
+use super::world::{TaskKey, World};
 
 /// A group of tasks that crash together: a replica's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

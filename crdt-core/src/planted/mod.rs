@@ -1,0 +1,39 @@
+//! What only the simulator switches on: faults planted on purpose, and a list of the places that were reached.
+//! Layer 0.
+//!
+//! A simulator that has never missed a fault may be one that cannot see any. Each [`Mutant`] is such a fault, asked for where
+//! it would be made, and each [`Point`] a situation in which a run must have been, or it has shown nothing about it. Without
+//! the feature `planted` no mutant is ever there, no point is kept, and the compiler leaves nothing of either.
+
+/// A fault that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the simulator's list says what each does and which check must find it")]
+pub enum Mutant {
+    AckBeforeDurable,
+}
+
+/// A situation inside the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the simulator's list says what each is")]
+pub enum Point {
+    RemovalAheadOfItsAdd,
+}
+
+/// Whether this fault is planted in what this thread runs.
+#[cfg(not(feature = "planted"))]
+#[inline]
+#[must_use]
+pub const fn is_planted(_: Mutant) -> bool {
+    false
+}
+
+/// Notes that this thread has been here.
+#[cfg(not(feature = "planted"))]
+#[inline]
+pub const fn reached(_: Point) {}
+
+#[cfg(feature = "planted")]
+mod switched_on;
+
+#[cfg(feature = "planted")]
+pub use switched_on::{is_planted, plant, reached, take_reached};
