@@ -96,6 +96,9 @@ fn check(replica: &Replica, board: &Leaderboard) {
     let expected = sorted(replica, board.prefix());
     assert_eq!(board.top(usize::MAX), expected);
     assert_eq!(board.top(3), expected[..expected.len().min(3)]);
+    for count in [0, 1, 3, usize::MAX] {
+        assert_eq!(replica.top(board.prefix(), count).expect("a prefix"), expected[..expected.len().min(count)]);
+    }
     assert_eq!((board.len(), board.is_empty()), (expected.len(), expected.is_empty()));
     assert_eq!(board.sum(), expected.iter().map(|ranked| ranked.value).sum::<i128>());
     for (at, ranked) in expected.iter().enumerate() {
@@ -441,7 +444,7 @@ fn handles_of_one_prefix_share_a_board_as_long_as_there_is_one() {
     assert!(before > made);
     drop(second);
     assert!(replica.leaderboard("a/").unwrap().visited() <= made + 100, "it was made anew");
-    assert!(replica.leaderboard("a\n").is_err());
+    assert!(replica.leaderboard("a\n").is_err() && replica.top("a\n", 1).is_err());
     assert!(replica.leaderboard(&"a".repeat(1_025)).is_err());
 }
 

@@ -85,7 +85,7 @@ impl<'a> Standing<'a> {
 
 pub(crate) async fn top(session: &Session, prefix: &str, count: usize, out: &mut Output) -> Outcome {
     let replica = session.observe().await?;
-    let ranked = replica.leaderboard(prefix)?.top(count);
+    let ranked = replica.top(prefix, count)?;
     if ranked.is_empty() {
         nothing(out, "no counter", prefix)?;
     }

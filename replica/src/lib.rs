@@ -40,7 +40,7 @@
 //! | read and delete whatever is there | [`Replica::get`], [`scan`](Replica::scan), [`delete`](Replica::delete), [`delete_prefix`](Replica::delete_prefix) |
 //! | know that a change is safe | [`Written::durable`] |
 //! | read elsewhere what was seen here | [`Replica::token`], [`wait_for`](Replica::wait_for) |
-//! | rank counters, and hear of changes | [`Replica::leaderboard`], [`watch`](Replica::watch) |
+//! | rank counters, and hear of changes | [`Replica::leaderboard`], [`top`](Replica::top), [`watch`](Replica::watch) |
 //! | see what was written concurrently | [`Replica::conflicts`] |
 //! | ingest something exactly once | [`Batch::mark`], [`Replica::mark`] |
 //! | know how it is doing | [`Replica::status`], and the events of the crate `tracing` |

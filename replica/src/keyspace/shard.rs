@@ -188,6 +188,12 @@ impl<'a> Locked<'a> {
         black_box((kinds, keys, live));
     }
 
+    /// Makes room for so many more objects.
+    pub(super) fn make_room(&mut self, objects: usize) {
+        let hasher = self.keyspace.map.hasher();
+        self.table.reserve(objects, |(key, _)| hasher.hash_one(key));
+    }
+
     /// Those who are to be woken when the shard is not locked any more.
     pub(super) const fn woken(&mut self) -> &mut Woken {
         &mut self.woken

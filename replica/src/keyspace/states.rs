@@ -16,6 +16,12 @@ impl Keyspace {
         Object::new(kind, self.map.hasher().clone())
     }
 
+    /// Makes room for so many more objects. Tables that grow step by step look at every path again each time.
+    pub fn make_room(&self, objects: usize) {
+        let of_each = objects / self.sides.len();
+        (0..self.sides.len()).for_each(|shard| self.lock(shard).make_room(of_each));
+    }
+
     /// Fills an object in: `load` is given what is there, an empty object if there is nothing. Returns its key if it has come
     /// to be, which the caller adds to the index with all the others: [`index_all`](Self::index_all).
     ///

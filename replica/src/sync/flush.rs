@@ -36,8 +36,8 @@ impl Engine {
                 self.end(error.kind(), error.told());
                 return error;
             }
-            if self.pending_bytes() < self.settings.segment_bytes {
-                // In a lull, so that no reader waits for it.
+            if self.pending_bytes() == 0 {
+                // In a lull, so that no reader waits for it. Who writes without a pause would else pay for it again and again.
                 self.keyspace.settle();
             }
         }

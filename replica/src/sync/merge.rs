@@ -70,6 +70,9 @@ impl State {
         manifest.early.iter().for_each(|removal| {
             early.insert(removal.dot, (removal.key.clone(), removal.element.clone()));
         });
+        if keyspace.is_empty() {
+            keyspace.make_room(objects_of(parts));
+        }
         let mut dead = Vec::new();
         let mut ours = keys_by_part(keyspace, parts.len());
         for (part, ours) in parts.iter().zip(&mut ours) {
@@ -115,6 +118,7 @@ impl State {
     pub(crate) fn restore(&mut self, keyspace: &Keyspace, snapshot: &Snapshot) -> Result<(), Error> {
         let Snapshot { manifest, parts } = snapshot;
         manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
+        keyspace.make_room(objects_of(parts));
         let (mut dead, mut keys) = (Vec::new(), Vec::new());
         for part in parts {
             let mut live = part.live();
@@ -193,6 +197,11 @@ impl State {
             log.last_change = log.last_change.max(theirs.last_change);
         }
     }
+}
+
+/// How many objects parts have, but for those that are all dead.
+fn objects_of(parts: &[Part]) -> usize {
+    parts.iter().map(|part| part.row_count() as usize).sum()
 }
 
 fn corrupt(invalid: crate::key::InvalidPath) -> Error {

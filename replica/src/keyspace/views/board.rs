@@ -2,7 +2,10 @@
 //! Layer 2.
 
 use core::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    collections::BinaryHeap,
+    sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 use crdt_core::{Kind, Object, Value};
 use foldhash::fast::FixedState;
@@ -25,6 +28,12 @@ pub struct Ranked {
     pub key: ObjectKey,
     /// Its value. That of a grow-only counter stands at `i128::MAX` beyond it, which would take 2^63 replicas.
     pub value: i128,
+}
+
+impl Ranked {
+    fn new(rank: usize, entry: &Entry) -> Self {
+        Self { rank, key: entry.key().clone(), value: entry.value() }
+    }
 }
 
 /// The counters of both kinds whose paths begin with a prefix, ordered by value, the greatest first, and equal values by
@@ -173,6 +182,32 @@ impl Keyspace {
         }
     }
 
+    /// The first `count` counters whose paths begin with `prefix`, without a board.
+    ///
+    /// Cost: a look at every object of the keyspace, one shard locked at a time.
+    #[must_use]
+    pub fn top(&self, prefix: &str, count: usize) -> Vec<Ranked> {
+        // The last of the best so far is on top.
+        let mut best = BinaryHeap::new();
+        for held in &self.map {
+            let (key, object) = held.pair();
+            if !COUNTERS.contains(&key.kind()) || !key.path_bytes().starts_with(prefix.as_bytes()) {
+                continue;
+            }
+            let Some(value) = live_score(object) else { continue };
+            let entry = Entry::new(value, key.clone());
+            if best.len() < count {
+                best.push(entry);
+            } else if let Some(mut last) = best.peek_mut()
+                && entry < *last
+            {
+                *last = entry;
+            }
+        }
+        let best = best.into_sorted_vec();
+        best.iter().enumerate().map(|(before, entry)| Ranked::new(before + 1, entry)).collect()
+    }
+
     /// Where the counter at `path` stands on the board. Of two counters at one path, the one that stands better.
     ///
     /// Cost: O(log n), under the locks of the counter's shard and of the board.
@@ -203,8 +238,7 @@ impl Keyspace {
 fn window(ranking: &Ranking, first: usize, count: usize) -> Vec<Ranked> {
     let mut ranked = Vec::with_capacity(count.min(ranking.len().saturating_sub(first)));
     ranking.visit(first, count, |entry| {
-        let rank = first + ranked.len() + 1;
-        ranked.push(Ranked { rank, key: entry.key().clone(), value: entry.value() });
+        ranked.push(Ranked::new(first + ranked.len() + 1, entry));
     });
     ranked
 }
