@@ -16,7 +16,9 @@ mod machine;
 mod play;
 mod ports;
 mod random;
+mod service;
 mod shrink;
+mod simulation;
 mod story;
 
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
@@ -27,5 +29,7 @@ pub use ports::{
     SimHints,
 };
 pub use random::Random;
+pub use service::{Served, Service, merge_laws};
 pub use shrink::shrink;
+pub use simulation::{Found, Simulation, Summary, Trouble};
 pub use story::{Act, Step, Story, generate};

@@ -4,7 +4,7 @@
 //! Delta debugging (Zeller, Hildebrandt, 2002) over the steps, then over the changes of each batch; faults go last.
 
 use crate::{
-    play::play,
+    play::{Outcome, play},
     ports::{Fault, Faults},
     story::{Act, Story},
 };
@@ -12,7 +12,12 @@ use crate::{
 /// The smallest story found in which the same check fails, and how many were played.
 #[must_use]
 pub fn shrink(story: &Story, check: &str, most: u64) -> (Story, u64) {
-    let mut shrinking = Shrinking { best: story.clone(), check, played: 0, most };
+    shrink_with(story, check, most, play)
+}
+
+/// The same for whoever plays stories otherwise.
+pub(crate) fn shrink_with(story: &Story, check: &str, most: u64, play: impl Fn(&Story) -> Outcome) -> (Story, u64) {
+    let mut shrinking = Shrinking { best: story.clone(), check, play: &play, played: 0, most };
     let mut before = usize::MAX;
     while shrinking.size() < before && shrinking.played < most {
         before = shrinking.size();
@@ -26,6 +31,7 @@ pub fn shrink(story: &Story, check: &str, most: u64) -> (Story, u64) {
 struct Shrinking<'a> {
     best: Story,
     check: &'a str,
+    play: &'a dyn Fn(&Story) -> Outcome,
     played: u64,
     most: u64,
 }
@@ -41,7 +47,7 @@ impl Shrinking<'_> {
             return false;
         }
         self.played += 1;
-        let fails = play(&story).failure.is_some_and(|failure| failure.check == self.check);
+        let fails = (self.play)(&story).failure.is_some_and(|failure| failure.check == self.check);
         if fails {
             self.best = story;
         }

@@ -13,6 +13,7 @@ pub(crate) fn of_view(play: &mut Play<'_>, region: usize) -> Result<(), Broken> 
     let Some((replica, view)) = play.view(region) else { return Ok(()) };
     frontier_never_goes_back(play, region, &view)?;
     frontier_is_true(play, &view)?;
+    what_the_service_promises(play, &replica)?;
     values_are_those_of_the_history(play, &replica, &view)
 }
 
@@ -49,6 +50,22 @@ fn values_are_those_of_the_history(play: &mut Play<'_>, replica: &Replica, view:
             let seen = format!("{name} reads {object:?} as {read:?}, and it is {truth:?}; its view is {view:x?}{told}");
             return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
         }
+    }
+    Ok(())
+}
+
+fn what_the_service_promises(play: &Play<'_>, replica: &Replica) -> Result<(), Broken> {
+    let of = |seen| format!("{}: {seen}", replica.name());
+    let must = "what the service says of its values at any time";
+    play.desk.always(replica).map_err(|seen| ("always", must, of(seen)))
+}
+
+pub(crate) fn what_the_service_promises_at_the_end(play: &Play<'_>) -> Result<(), Broken> {
+    let must = "what the service says of its values when all regions have seen everything";
+    let open = (0..play.members.len()).filter_map(|region| play.view(region));
+    for (replica, _) in open {
+        let of = |seen| format!("{}: {seen}", replica.name());
+        play.desk.finally(&replica).map_err(|seen| ("finally", must, of(seen)))?;
     }
     Ok(())
 }
@@ -178,8 +195,7 @@ fn nothing_relied_on_is_lost(play: &mut Play<'_>) -> Result<(), Broken> {
         }
         for (log, other) in play.members.iter().enumerate().filter(|(_, other)| !other.is_evicted()) {
             for position in &other.relied_on {
-                let is_seen = view.seen.get(&log).is_some_and(|seen| seen >= position);
-                if !is_seen || !play.history.is_published(log, *position) && play.history.is_empty() {
+                if view.seen.get(&log).is_none_or(|seen| seen < position) {
                     let seen = format!("{} was told that {}'s {position:x} is durable", member.name, other.name);
                     return Err(("nothing acknowledged is lost", "what was said to be durable is in every view", seen));
                 }

@@ -24,6 +24,7 @@ use crate::{
     history::{Did, History, Object, Process, Seen, Sort, View},
     machine::{Executor, Region, Stop, Trace},
     ports::{Fault, Faults, HintFaults, SimBucket, SimClock, SimEntropy, SimHints},
+    service::{Desk, Nobody},
     story::{Act, Story},
 };
 
@@ -101,9 +102,11 @@ pub(crate) struct Member {
 }
 
 /// A run under way.
-#[derive(Debug)]
 pub(crate) struct Play<'a> {
     story: &'a Story,
+    pub(crate) desk: &'a mut dyn Desk,
+    /// Requests that were served, and that have not been seen in a bucket yet: which, in which log, and where.
+    asked: Vec<(usize, usize, u64)>,
     pub(crate) executor: Executor,
     pub(crate) stores: Vec<SimBucket>,
     pub(crate) members: Vec<Member>,
@@ -121,7 +124,12 @@ pub(crate) struct Play<'a> {
 /// Plays a story to its end, or to the first check that does not hold.
 #[must_use]
 pub fn play(story: &Story) -> Outcome {
-    let mut play = Play::new(story);
+    play_with(story, &mut Nobody)
+}
+
+/// The same, and requests are served by whoever is at the desk.
+pub(crate) fn play_with(story: &Story, desk: &mut dyn Desk) -> Outcome {
+    let mut play = Play::new(story, desk);
     let failure = play.run().err().map(|(check, must, seen)| {
         let at = play.executor.world().now();
         Failure { check, must, seen, at }
@@ -146,7 +154,7 @@ impl Member {
 }
 
 impl<'a> Play<'a> {
-    fn new(story: &'a Story) -> Self {
+    fn new(story: &'a Story, desk: &'a mut dyn Desk) -> Self {
         let executor = Executor::new(story.seed);
         let store = |region| SimBucket::new(executor.world(), &format!("region-{region}"), Faults::none());
         let stores: Vec<SimBucket> = (0..story.regions).map(store).collect();
@@ -161,7 +169,21 @@ impl<'a> Play<'a> {
         let members: Vec<Member> = (0..story.regions).map(member).collect();
         let ids = members.iter().enumerate().map(|(log, member)| (member.name.id(), log)).collect();
         let (history, waiting, headers, met) = (History::default(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { story, executor, stores, members, history, waiting, ids, headers, processes: 0, met, changes: 0 }
+        Self {
+            story,
+            desk,
+            asked: Vec::new(),
+            executor,
+            stores,
+            members,
+            history,
+            waiting,
+            ids,
+            headers,
+            processes: 0,
+            met,
+            changes: 0,
+        }
     }
 
     fn run(&mut self) -> Result<(), Broken> {
@@ -173,7 +195,8 @@ impl<'a> Play<'a> {
         }
         self.pass_until(self.story.quiet_from)?;
         self.calm();
-        checks::settled(self, QUIET)
+        checks::settled(self, QUIET)?;
+        checks::what_the_service_promises_at_the_end(self)
     }
 
     /// Lets time pass, and looks what has come of it.
@@ -205,6 +228,14 @@ impl<'a> Play<'a> {
                 history.publish(*log, *position);
             }
             false
+        });
+        let Self { asked, desk, history, .. } = self;
+        asked.retain(|(number, log, position)| {
+            let survives = history.is_published(*log, *position);
+            if survives {
+                desk.survives(*number);
+            }
+            !survives
         });
         for region in 0..self.members.len() {
             self.take_relied_on(region);
@@ -263,6 +294,7 @@ impl<'a> Play<'a> {
     fn act(&mut self, region: usize, act: &Act) -> Result<(), Broken> {
         match act {
             Act::Change(changes) => self.change(region, changes, false),
+            Act::Ask(request) => self.ask(region, request)?,
             Act::ChangeAsZombie(changes) => self.change(region, changes, true),
             Act::Rely => self.rely(region),
             Act::Crash => {
@@ -356,6 +388,28 @@ impl<'a> Play<'a> {
             }
         }
         self.changes += changes.len();
+        self.wait_for(log, position);
+    }
+
+    /// A client asks something of the service in a region, if it is up.
+    fn ask(&mut self, region: usize, request: &str) -> Result<(), Broken> {
+        let Some((life, replica)) = self.live(region) else { return Ok(()) };
+        let log = life.log;
+        match self.desk.serve(&replica, request) {
+            Err(seen) => return Err(("requests are read", "a request is the JSON of what the service takes", seen)),
+            Ok(None) => {}
+            Ok(Some((number, position))) => {
+                let position = u64::from(position);
+                self.changes += 1;
+                self.asked.push((number, log, position));
+                self.wait_for(log, position);
+            }
+        }
+        Ok(())
+    }
+
+    /// Something was done under this position: its log is looked through until it is there.
+    fn wait_for(&mut self, log: usize, position: u64) {
         if self.waiting.last() != Some(&(log, position)) {
             self.waiting.push((log, position));
         }

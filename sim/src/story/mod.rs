@@ -49,6 +49,8 @@ pub struct Step {
 pub enum Act {
     /// Its replica changes some objects, all or none.
     Change(Vec<(Object, Did)>),
+    /// A client asks something of the service in it: a request as JSON.
+    Ask(String),
     /// The process that its replica's name was taken from changes some, if it still runs.
     ChangeAsZombie(Vec<(Object, Did)>),
     /// Somebody waits until what was changed so far is durable, and relies on that.
