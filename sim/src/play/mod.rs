@@ -2,6 +2,7 @@
 //! Layer 4.
 
 mod checks;
+mod told;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -20,10 +21,11 @@ use replica::{
     ports::Clock,
 };
 
+use self::told::Progress;
 use crate::{
     history::{Did, History, Object, Process, Seen, Sort, View},
     machine::{Executor, Region, Stop, Trace},
-    ports::{Fault, Faults, HintFaults, SimBucket, SimClock, SimEntropy, SimHints},
+    ports::{Fault, Faults, HintFaults, Journal, Party, SimBucket, SimClock, SimEntropy, SimHints, Teller, Told, What},
     story::{Act, Story},
 };
 
@@ -43,6 +45,8 @@ pub struct Outcome {
     pub changes: usize,
     /// How many requests met each fault.
     pub faults: BTreeMap<Fault, u64>,
+    /// What was told: which requests met a fault, or everything.
+    pub told: Vec<Told>,
 }
 
 /// A check that did not hold.
@@ -116,12 +120,25 @@ pub(crate) struct Play<'a> {
     processes: Process,
     met: BTreeMap<Fault, u64>,
     changes: usize,
+    journal: Journal,
+    /// How far each process has got, as far as it was told.
+    progress: BTreeMap<Process, Progress>,
 }
 
 /// Plays a story to its end, or to the first check that does not hold.
 #[must_use]
 pub fn play(story: &Story) -> Outcome {
-    let mut play = Play::new(story);
+    play_to(story, Journal::new(false))
+}
+
+/// The same run, and everything in it is told.
+#[must_use]
+pub fn play_aloud(story: &Story) -> Outcome {
+    play_to(story, Journal::new(true))
+}
+
+fn play_to(story: &Story, journal: Journal) -> Outcome {
+    let mut play = Play::new(story, journal);
     let failure = play.run().err().map(|(check, must, seen)| {
         let at = play.executor.world().now();
         Failure { check, must, seen, at }
@@ -133,6 +150,7 @@ pub fn play(story: &Story) -> Outcome {
         lasted: play.executor.world().now(),
         changes: play.changes,
         faults: play.met,
+        told: play.journal.take(),
     }
 }
 
@@ -146,7 +164,7 @@ impl Member {
 }
 
 impl<'a> Play<'a> {
-    fn new(story: &'a Story) -> Self {
+    fn new(story: &'a Story, journal: Journal) -> Self {
         let executor = Executor::new(story.seed);
         let store = |region| SimBucket::new(executor.world(), &format!("region-{region}"), Faults::none());
         let stores: Vec<SimBucket> = (0..story.regions).map(store).collect();
@@ -161,15 +179,33 @@ impl<'a> Play<'a> {
         let members: Vec<Member> = (0..story.regions).map(member).collect();
         let ids = members.iter().enumerate().map(|(log, member)| (member.name.id(), log)).collect();
         let (history, waiting, headers, met) = (History::default(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { story, executor, stores, members, history, waiting, ids, headers, processes: 0, met, changes: 0 }
+        Self {
+            story,
+            executor,
+            stores,
+            members,
+            history,
+            waiting,
+            ids,
+            headers,
+            processes: 0,
+            met,
+            changes: 0,
+            journal,
+            progress: BTreeMap::new(),
+        }
     }
 
     fn run(&mut self) -> Result<(), Broken> {
         (0..self.members.len()).for_each(|region| self.open(region, true));
-        for step in &self.story.steps {
+        for (index, step) in self.story.steps.iter().enumerate() {
             self.pass_until(step.at)?;
+            self.tell_step(index);
             self.act(step.region, &step.act)?;
-            self.look()?;
+            // To say what a request will meet changes nothing yet.
+            if !matches!(step.act, Act::Meet { .. }) {
+                self.look()?;
+            }
         }
         self.pass_until(self.story.quiet_from)?;
         self.calm();
@@ -183,7 +219,9 @@ impl<'a> Play<'a> {
             if now >= time {
                 return Ok(());
             }
-            match self.executor.pass(time - now) {
+            let stop = self.executor.pass(self.until_next_look(time - now));
+            self.tell_progress();
+            match stop {
                 Stop::Crashed(place) => self.forget(place),
                 Stop::Spinning => {
                     let seen = "tasks woke each other for ever".to_owned();
@@ -225,6 +263,7 @@ impl<'a> Play<'a> {
                     }
                 }
                 self.executor.crash(life.place);
+                self.journal.tell(self.executor.world().now(), life.party(), What::Gone);
             }
         }
         // What was under way lands, late as it may be.
@@ -250,6 +289,7 @@ impl<'a> Play<'a> {
 
     /// A process is gone.
     fn forget(&mut self, place: Region) {
+        self.tell_gone(place);
         for region in 0..self.members.len() {
             self.take_relied_on(region);
             let member = &mut self.members[region];
@@ -299,6 +339,11 @@ impl<'a> Play<'a> {
                 if let Some(life) = &self.members[region].life {
                     life.clock.set_offset_ms(*offset);
                 }
+            }
+            Act::Meet { bucket, request, fault, skip, older } => {
+                let Member { life, zombies, .. } = &self.members[region];
+                let life = life.iter().chain(zombies.iter().rev()).nth(*older);
+                life.iter().for_each(|life| life.links[*bucket].meet(*request, *fault, *skip));
             }
             Act::Evict(other) => {
                 let is_free = self.members.iter().all(|member| member.evicted.is_none());
@@ -420,6 +465,11 @@ impl<'a> Play<'a> {
         let faults = if has_faults { self.story.faults.clone() } else { Faults::none() };
         let link = |store: &SimBucket| store.link(&format!("{name} {process}"), faults.clone());
         let links: Vec<SimBucket> = self.stores.iter().map(link).collect();
+        let by = Party { region, process };
+        self.journal.tell(world.now(), by, What::Started);
+        for (bucket, link) in links.iter().enumerate() {
+            link.tell_all(Teller { journal: self.journal.clone(), by, bucket });
+        }
         let clock = SimClock::new(&world);
         let hints = self.hints(&name, process, region, has_faults);
         let place = self.executor.region(format!("{name} {process}"));
@@ -465,6 +515,7 @@ impl<'a> Play<'a> {
             let faults = if has_faults { faults.clone() } else { HintFaults::none() };
             let hints = SimHints::new(self.executor.world(), &format!("hints of {peer} for {name} {process}"), faults);
             store.tell(&hints);
+            hints.tell_all(Teller { journal: self.journal.clone(), by: Party { region, process }, bucket: peer });
             hints
         };
         peers.map(source).collect()
