@@ -19,7 +19,12 @@ fn a_file_uses_its_own_layer_or_a_lower_one() {
     for name in ["crdt-core", "replica", "sim"] {
         let (folder, lib) = (format!("{name}/src/"), format!("{name}/src/lib.rs"));
         let table = layer_table(&document, &format!("### Layers of {name}\n"));
-        let modules = modules(&read(&lib));
+        let mut modules = modules(&read(&lib));
+        // A command has modules of its own.
+        let main = format!("{folder}main.rs");
+        if root().join(&main).exists() {
+            modules.append(&mut self::modules(&read(&main)));
+        }
         let mut met = BTreeSet::new();
         for path in files().iter().filter(|path| path.starts_with(&folder) && **path != lib && path.ends_with(".rs")) {
             let source = read(path);

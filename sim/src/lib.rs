@@ -13,6 +13,7 @@
 
 mod history;
 mod machine;
+mod milliseconds;
 mod play;
 mod ports;
 mod random;
@@ -23,13 +24,13 @@ mod story;
 
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
-pub use play::{Failure, Outcome, play};
+pub use play::{Failure, Outcome, play, play_aloud};
 pub use ports::{
-    BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Requests, SimBucket, SimClock, SimEntropy,
-    SimHints,
+    BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Party, Request, Requests, SimBucket, SimClock,
+    SimEntropy, SimHints, Told, What,
 };
 pub use random::Random;
 pub use service::{Served, Service, merge_laws};
-pub use shrink::shrink;
+pub use shrink::{Effort, Shrunk, shrink, spell_out};
 pub use simulation::{Found, Simulation, Summary, Trouble};
-pub use story::{Act, Step, Story, generate};
+pub use story::{Act, FORMAT, Step, Story, StoryFile, generate};

@@ -8,12 +8,9 @@ use crate::{
     ports::{Fault, Faults},
     random::Random,
     service::{Service, Serving},
-    shrink::shrink_with,
+    shrink::{Effort, shrink_with},
     story::{Act, Story, generate},
 };
-
-/// How many stories are played at most to make one smaller that fails.
-const SHRINKING_MAX: u64 = 3_000;
 
 /// Looks for a story in which a service does not keep what it promises.
 ///
@@ -130,6 +127,7 @@ impl<'a, S: Service> Simulation<'a, S> {
 
     fn is_left_out(&self, act: &Act) -> bool {
         let trouble = match act {
+            Act::Meet { fault, .. } => Trouble::Requests(*fault),
             Act::Change(_) | Act::Ask(_) | Act::Rely | Act::ChangeAsZombie(_) | Act::Evict(_) => return false,
             Act::Crash | Act::CrashAfter(_) | Act::Close => Trouble::Crashes,
             Act::Open => Trouble::TakeOvers,
@@ -165,7 +163,7 @@ impl<'a, S: Service> Simulation<'a, S> {
                 summary.events += outcome.trace.events;
                 continue;
             };
-            let (story, _) = shrink_with(&story, failure.check, SHRINKING_MAX, |story| self.play(story));
+            let story = shrink_with(&story, failure.check, Effort::default(), |story| self.play(story)).story;
             let failure = self.play(&story).failure.unwrap_or(failure);
             return Err(Box::new(Found { seed, story, failure }));
         }
@@ -176,10 +174,7 @@ impl<'a, S: Service> Simulation<'a, S> {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: {}", self.seed, self.failure)?;
-        for step in &self.story.steps {
-            writeln!(f, "{:9.3} s  r{}  {:?}", step.at.as_secs_f64(), step.region, step.act)?;
-        }
-        Ok(())
+        write!(f, "{}", self.story)
     }
 }
 

@@ -33,17 +33,3 @@ fn a_story_is_one_run_event_by_event() {
         assert_eq!(play(&story).trace, play(&story).trace, "seed {seed}");
     }
 }
-
-/// Each of these has failed once.
-///
-/// - 34: a process crashed after its snapshots had made a promise, and before its log said so. Nobody said it after that, so
-///   what was deleted was kept until the next change.
-/// - 49: an operator's process was taken over between sealing a log and declaring it evicted; asking again finishes it.
-/// - 550: a deletion in a batch did not see what the batch itself had made at that path.
-/// - 5367: a replica came back with less of an evicted log than it had published.
-#[test]
-fn stories_that_failed_once_hold() {
-    [34, 42, 49, 120, 152, 226, 244, 437, 550, 899, 1_943, 1_970, 5_367]
-        .into_iter()
-        .for_each(|seed| drop(demand(seed, 3)));
-}

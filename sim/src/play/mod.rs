@@ -2,6 +2,7 @@
 //! Layer 4.
 
 mod checks;
+mod told;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -20,10 +21,11 @@ use replica::{
     ports::Clock,
 };
 
+use self::told::Progress;
 use crate::{
     history::{Did, History, Object, Process, Seen, Sort, View},
     machine::{Executor, Region, Stop, Trace},
-    ports::{Fault, Faults, HintFaults, SimBucket, SimClock, SimEntropy, SimHints},
+    ports::{Fault, Faults, HintFaults, Journal, Party, SimBucket, SimClock, SimEntropy, SimHints, Teller, Told, What},
     service::{Desk, Nobody},
     story::{Act, Story},
 };
@@ -44,6 +46,8 @@ pub struct Outcome {
     pub changes: usize,
     /// How many requests met each fault.
     pub faults: BTreeMap<Fault, u64>,
+    /// What was told: which requests met a fault, or everything.
+    pub told: Vec<Told>,
 }
 
 /// A check that did not hold.
@@ -119,17 +123,30 @@ pub(crate) struct Play<'a> {
     processes: Process,
     met: BTreeMap<Fault, u64>,
     changes: usize,
+    journal: Journal,
+    /// How far each process has got, as far as it was told.
+    progress: BTreeMap<Process, Progress>,
 }
 
 /// Plays a story to its end, or to the first check that does not hold.
 #[must_use]
 pub fn play(story: &Story) -> Outcome {
-    play_with(story, &mut Nobody)
+    play_to(story, &mut Nobody, Journal::new(false))
+}
+
+/// The same run, and everything in it is told.
+#[must_use]
+pub fn play_aloud(story: &Story) -> Outcome {
+    play_to(story, &mut Nobody, Journal::new(true))
 }
 
 /// The same, and requests are served by whoever is at the desk.
 pub(crate) fn play_with(story: &Story, desk: &mut dyn Desk) -> Outcome {
-    let mut play = Play::new(story, desk);
+    play_to(story, desk, Journal::new(false))
+}
+
+fn play_to(story: &Story, desk: &mut dyn Desk, journal: Journal) -> Outcome {
+    let mut play = Play::new(story, desk, journal);
     let failure = play.run().err().map(|(check, must, seen)| {
         let at = play.executor.world().now();
         Failure { check, must, seen, at }
@@ -141,6 +158,7 @@ pub(crate) fn play_with(story: &Story, desk: &mut dyn Desk) -> Outcome {
         lasted: play.executor.world().now(),
         changes: play.changes,
         faults: play.met,
+        told: play.journal.take(),
     }
 }
 
@@ -154,7 +172,7 @@ impl Member {
 }
 
 impl<'a> Play<'a> {
-    fn new(story: &'a Story, desk: &'a mut dyn Desk) -> Self {
+    fn new(story: &'a Story, desk: &'a mut dyn Desk, journal: Journal) -> Self {
         let executor = Executor::new(story.seed);
         let store = |region| SimBucket::new(executor.world(), &format!("region-{region}"), Faults::none());
         let stores: Vec<SimBucket> = (0..story.regions).map(store).collect();
@@ -183,15 +201,21 @@ impl<'a> Play<'a> {
             processes: 0,
             met,
             changes: 0,
+            journal,
+            progress: BTreeMap::new(),
         }
     }
 
     fn run(&mut self) -> Result<(), Broken> {
         (0..self.members.len()).for_each(|region| self.open(region, true));
-        for step in &self.story.steps {
+        for (index, step) in self.story.steps.iter().enumerate() {
             self.pass_until(step.at)?;
+            self.tell_step(index);
             self.act(step.region, &step.act)?;
-            self.look()?;
+            // To say what a request will meet changes nothing yet.
+            if !matches!(step.act, Act::Meet { .. }) {
+                self.look()?;
+            }
         }
         self.pass_until(self.story.quiet_from)?;
         self.calm();
@@ -206,7 +230,9 @@ impl<'a> Play<'a> {
             if now >= time {
                 return Ok(());
             }
-            match self.executor.pass(time - now) {
+            let stop = self.executor.pass(self.until_next_look(time - now));
+            self.tell_progress();
+            match stop {
                 Stop::Crashed(place) => self.forget(place),
                 Stop::Spinning => {
                     let seen = "tasks woke each other for ever".to_owned();
@@ -256,6 +282,7 @@ impl<'a> Play<'a> {
                     }
                 }
                 self.executor.crash(life.place);
+                self.journal.tell(self.executor.world().now(), life.party(), What::Gone);
             }
         }
         // What was under way lands, late as it may be.
@@ -281,6 +308,7 @@ impl<'a> Play<'a> {
 
     /// A process is gone.
     fn forget(&mut self, place: Region) {
+        self.tell_gone(place);
         for region in 0..self.members.len() {
             self.take_relied_on(region);
             let member = &mut self.members[region];
@@ -331,6 +359,11 @@ impl<'a> Play<'a> {
                 if let Some(life) = &self.members[region].life {
                     life.clock.set_offset_ms(*offset);
                 }
+            }
+            Act::Meet { bucket, request, fault, skip, older } => {
+                let Member { life, zombies, .. } = &self.members[region];
+                let life = life.iter().chain(zombies.iter().rev()).nth(*older);
+                life.iter().for_each(|life| life.links[*bucket].meet(*request, *fault, *skip));
             }
             Act::Evict(other) => {
                 let is_free = self.members.iter().all(|member| member.evicted.is_none());
@@ -474,6 +507,11 @@ impl<'a> Play<'a> {
         let faults = if has_faults { self.story.faults.clone() } else { Faults::none() };
         let link = |store: &SimBucket| store.link(&format!("{name} {process}"), faults.clone());
         let links: Vec<SimBucket> = self.stores.iter().map(link).collect();
+        let by = Party { region, process };
+        self.journal.tell(world.now(), by, What::Started);
+        for (bucket, link) in links.iter().enumerate() {
+            link.tell_all(Teller { journal: self.journal.clone(), by, bucket });
+        }
         let clock = SimClock::new(&world);
         let hints = self.hints(&name, process, region, has_faults);
         let place = self.executor.region(format!("{name} {process}"));
@@ -519,6 +557,7 @@ impl<'a> Play<'a> {
             let faults = if has_faults { faults.clone() } else { HintFaults::none() };
             let hints = SimHints::new(self.executor.world(), &format!("hints of {peer} for {name} {process}"), faults);
             store.tell(&hints);
+            hints.tell_all(Teller { journal: self.journal.clone(), by: Party { region, process }, bucket: peer });
             hints
         };
         peers.map(source).collect()

@@ -2,6 +2,7 @@
 //! Layer 2.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     fmt,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,7 @@ use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_
 use super::{
     faults::{Fault, Faults, Request},
     hints::SimHints,
+    journal::{Teller, What},
     store::{Damage, Image, Store, damaged, hash, stale_ns},
 };
 use crate::{
@@ -63,6 +65,11 @@ struct Link {
     met: [u64; Fault::ALL.len()],
     /// The times at which the store cannot be reached, in nanoseconds.
     unreachable: Vec<Range<u64>>,
+    /// Faults that wait for their request, and how many such requests go by before it.
+    armed: VecDeque<(Request, Fault, u64)>,
+    teller: Option<Teller>,
+    /// When something was asked last, and how often in that instant without meeting anything, of each sort.
+    instant: (u64, BTreeMap<Request, u64>),
 }
 
 /// How one request goes: what it takes there and back, and what it meets.
@@ -100,6 +107,16 @@ impl SimBucket {
     /// lost, the caller cannot know.
     pub fn unreachable(&self, times: Range<Duration>) {
         self.ours().unreachable.push(nanoseconds(times.start)..nanoseconds(times.end));
+    }
+
+    /// Has a request over this link meet a fault: the next one of this sort, after `skip` others that go by.
+    pub fn meet(&self, request: Request, fault: Fault, skip: u64) {
+        self.ours().armed.push_back((request, fault, skip));
+    }
+
+    /// Has this link tell what is asked over it.
+    pub(crate) fn tell_all(&self, teller: Teller) {
+        self.ours().teller = Some(teller);
     }
 
     /// Has `hints` tell of every object that is created in this store from now on, over whatever link.
@@ -176,7 +193,9 @@ impl SimBucket {
         let mut ours = self.ours();
         let link = &mut *ours;
         link.requests.count(request);
-        let fault = link.faults.draw(request, &mut link.random);
+        let by_chance = link.faults.draw(request, &mut link.random);
+        let fault = link.armed(request).or(by_chance);
+        link.asked(self.world.now(), request, key, fault);
         let draw = link.random.next();
         if let Some(fault) = fault {
             link.met[fault as usize] += 1;
@@ -289,6 +308,27 @@ impl SimBucket {
         Ok(Some(body))
     }
 
+    /// Who tells what becomes of a request, if everything is told.
+    fn telling(&self) -> Option<Teller> {
+        self.ours().teller.clone().filter(|teller| teller.journal.has_all())
+    }
+
+    /// Tells of an answer, and passes it on.
+    fn answered<T>(
+        &self,
+        request: Request,
+        key: &str,
+        answer: Result<T, BucketError>,
+        says: impl FnOnce(&T) -> String,
+    ) -> Result<T, BucketError> {
+        if let Some(teller) = self.telling() {
+            let says = answer.as_ref().map_or_else(|error| format!("{:?}", error.outcome), says);
+            let (bucket, key) = (teller.bucket, key.to_owned());
+            teller.tell(self.world.now(), What::Answered { bucket, request, key, answer: says });
+        }
+        answer
+    }
+
     /// The time of a stale list.
     fn stale_at(&self, plan: &Plan) -> Option<u64> {
         (plan.fault == Some(Fault::StaleList)).then(|| {
@@ -304,15 +344,18 @@ impl Bucket for SimBucket {
             check_key(key)?;
             self.ours().requests.sent += body.len() as u64;
             self.world.note(hash(&body, 0));
-            let owned = key.to_owned();
+            let (owned, telling) = (key.to_owned(), self.telling());
             let change = move |store: &mut Store, now| {
+                let held = telling.as_ref().map(|_| body.clone());
                 let created = store.create(&owned, body, now)?;
                 if created == Created::New {
+                    landed(telling, now, &owned, held);
                     store.listeners.iter().for_each(|hints| hints.created(&owned));
                 }
                 Ok(created)
             };
-            match self.change(Request::Create, key, change).await? {
+            let answer = self.change(Request::Create, key, change).await;
+            match self.answered(Request::Create, key, answer, |(created, _)| format!("{created:?}"))? {
                 (Created::New, Some(Fault::OwnExists)) => Ok(Created::Exists),
                 (created, _) => Ok(created),
             }
@@ -320,7 +363,10 @@ impl Bucket for SimBucket {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
-        Box::pin(self.get_some(key, None))
+        Box::pin(async move {
+            let answer = self.get_some(key, None).await;
+            self.answered(Request::Get, key, answer, size)
+        })
     }
 
     fn get_range<'a>(
@@ -329,7 +375,10 @@ impl Bucket for SimBucket {
         start: u64,
         length: u64,
     ) -> Answer<'a, Result<Option<Bytes>, BucketError>> {
-        Box::pin(self.get_some(key, Some((start, length))))
+        Box::pin(async move {
+            let answer = self.get_some(key, Some((start, length))).await;
+            self.answered(Request::Range, key, answer, size)
+        })
     }
 
     fn list<'a>(
@@ -345,7 +394,8 @@ impl Bucket for SimBucket {
                 Some(at) => store.list_at(at, prefix, after, limit),
                 None => store.list(prefix, after, limit),
             };
-            Ok(self.read(Request::List, prefix, read).await?.0)
+            let answer = self.read(Request::List, prefix, read).await.map(|(page, _)| page);
+            self.answered(Request::List, prefix, answer, |page| format!("{} keys", page.objects.len()))
         })
     }
 
@@ -356,19 +406,22 @@ impl Bucket for SimBucket {
                 Some(at) => store.folders_at(at, prefix),
                 None => store.folders(prefix),
             };
-            Ok(self.read(Request::Folders, prefix, read).await?.0)
+            let answer = self.read(Request::Folders, prefix, read).await.map(|(folders, _)| folders);
+            self.answered(Request::Folders, prefix, answer, |folders| format!("{} folders", folders.len()))
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>> {
         Box::pin(async move {
             check_key(key)?;
-            let owned = key.to_owned();
+            let (owned, telling) = (key.to_owned(), self.telling());
             let change = move |store: &mut Store, now| {
                 store.delete(&owned, now);
+                landed(telling, now, &owned, None);
                 Ok(())
             };
-            self.change(Request::Delete, key, change).await.map(|_| ())
+            let answer = self.change(Request::Delete, key, change).await.map(|_| ());
+            self.answered(Request::Delete, key, answer, |()| "done".to_owned())
         })
     }
 }
@@ -394,8 +447,44 @@ impl Plan {
 impl Link {
     fn shared(world: &World, name: &str, faults: Faults) -> Arc<Mutex<Self>> {
         let random = world.random(name);
-        let requests = Requests::default();
-        Arc::new(Mutex::new(Self { faults, random, requests, met: [0; Fault::ALL.len()], unreachable: Vec::new() }))
+        Arc::new(Mutex::new(Self {
+            faults,
+            random,
+            requests: Requests::default(),
+            met: [0; Fault::ALL.len()],
+            unreachable: Vec::new(),
+            armed: VecDeque::new(),
+            teller: None,
+            instant: (0, BTreeMap::new()),
+        }))
+    }
+
+    /// The fault that waits for a request, if it is its turn.
+    fn armed(&mut self, request: Request) -> Option<Fault> {
+        let at = self.armed.iter().position(|(of, ..)| *of == request)?;
+        let (_, fault, skip) = &mut self.armed[at];
+        let fault = *fault;
+        if *skip > 0 {
+            *skip -= 1;
+            return None;
+        }
+        self.armed.remove(at);
+        Some(fault)
+    }
+
+    /// Tells of a request.
+    fn asked(&mut self, now: Duration, request: Request, key: &str, fault: Option<Fault>) {
+        let Some(teller) = &self.teller else { return };
+        if self.instant.0 != nanoseconds(now) {
+            self.instant = (nanoseconds(now), BTreeMap::new());
+        }
+        let unharmed = self.instant.1.entry(request).or_default();
+        if fault.is_some() || teller.journal.has_all() {
+            let (bucket, key, skip) = (teller.bucket, key.to_owned(), *unharmed);
+            teller.tell(now, What::Asked { bucket, request, key, fault, skip });
+        }
+        // The next one that meets something counts from here on.
+        *unharmed = if fault.is_some() { 0 } else { *unharmed + 1 };
     }
 }
 
@@ -411,6 +500,18 @@ impl Requests {
         };
         *counter += 1;
     }
+}
+
+/// Tells that a request has had its effect.
+fn landed(telling: Option<Teller>, now: u64, key: &str, created: Option<Bytes>) {
+    if let Some(teller) = telling {
+        let (bucket, key) = (teller.bucket, key.to_owned());
+        teller.tell(Duration::from_nanos(now), What::Landed { bucket, key, created });
+    }
+}
+
+fn size(body: &Option<Bytes>) -> String {
+    body.as_ref().map_or_else(|| "nothing".to_owned(), |body| format!("{} bytes", body.len()))
 }
 
 fn lost(outcome: Outcome, request: Request, key: &str) -> BucketError {

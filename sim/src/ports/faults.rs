@@ -1,12 +1,15 @@
 //! The faults that a request can meet, and how often.
 //! Layer 2.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
 /// What can go wrong with one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// It fails, and had no effect.
     Failed,
@@ -48,6 +51,11 @@ impl Fault {
         Self::Unreachable,
     ];
 
+    /// Whether a single request of this sort can meet it.
+    pub(crate) fn is_met_by(self, request: Request) -> bool {
+        self != Self::Unreachable && self.concerns(request)
+    }
+
     /// Whether a request of this sort can meet it.
     pub(crate) const fn concerns(self, request: Request) -> bool {
         match self {
@@ -61,26 +69,47 @@ impl Fault {
 }
 
 /// The sorts of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// An object is created, if there is none.
     Create,
+    /// A whole object is read.
     Get,
+    /// A part of an object is read.
     Range,
+    /// Keys are listed.
     List,
+    /// Folders are listed.
     Folders,
+    /// An object is deleted.
     Delete,
 }
 
 /// How often each fault occurs to those requests that it concerns, and how long everything takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Faults {
-    rates: [u32; Fault::ALL.len()],
+    /// Of 1,000,000 requests that it concerns, how many meet a fault. Those that are not there are met by none.
+    rates: BTreeMap<Fault, u32>,
+    /// False when nothing is met by chance, whatever the rates. What would have been met is drawn all the same, so that all
+    /// else that is random stays as it is.
+    pub by_chance: bool,
     /// The shortest and the longest time from a request to its answer.
+    #[serde(with = "crate::milliseconds")]
     pub latency: (Duration, Duration),
     /// How long after its answer the effect of a [`Fault::Late`] request comes at most.
+    #[serde(with = "crate::milliseconds")]
     pub late_max: Duration,
     /// How old a [`Fault::StaleList`] is at most; beyond a minute it is a minute.
+    #[serde(with = "crate::milliseconds")]
     pub stale_max: Duration,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self::none()
+    }
 }
 
 impl Faults {
@@ -88,7 +117,8 @@ impl Faults {
     #[must_use]
     pub const fn none() -> Self {
         Self {
-            rates: [0; Fault::ALL.len()],
+            rates: BTreeMap::new(),
+            by_chance: true,
             latency: (Duration::from_millis(5), Duration::from_millis(60)),
             late_max: Duration::from_secs(30),
             stale_max: Duration::from_secs(10),
@@ -97,9 +127,27 @@ impl Faults {
 
     /// The same with a fault in so many of 1,000,000 requests that it concerns. Together they should stay below that.
     #[must_use]
-    pub const fn with(mut self, fault: Fault, per_million: u32) -> Self {
-        self.rates[fault as usize] = per_million;
+    pub fn with(mut self, fault: Fault, per_million: u32) -> Self {
+        if per_million > 0 {
+            self.rates.insert(fault, per_million);
+        } else {
+            self.rates.remove(&fault);
+        }
         self
+    }
+
+    /// The same without any of them by chance.
+    #[must_use]
+    pub fn never(mut self) -> Self {
+        self.rates.clear();
+        self.by_chance = true;
+        self
+    }
+
+    /// Of 1,000,000 requests that it concerns, how many meet this fault.
+    #[must_use]
+    pub fn rate(&self, fault: Fault) -> u32 {
+        self.rates.get(&fault).copied().unwrap_or(0)
     }
 
     /// The same with this latency, from the shortest to the longest.
@@ -116,7 +164,7 @@ impl Faults {
         for fault in of {
             let rate = random.below(u64::from(per_million) + 1);
             if random.chance(500_000) {
-                self.rates[*fault as usize] = u32::try_from(rate).unwrap_or(u32::MAX);
+                self = self.with(*fault, u32::try_from(rate).unwrap_or(u32::MAX));
             }
         }
         self
@@ -124,14 +172,14 @@ impl Faults {
 
     /// The fault that a request meets, if any.
     pub(crate) fn draw(&self, request: Request, random: &mut Random) -> Option<Fault> {
-        if self.rates == [0; Fault::ALL.len()] {
+        if self.rates.is_empty() {
             return None;
         }
         let mut at = u32::try_from(random.below(1_000_000)).unwrap_or(u32::MAX);
-        for (fault, rate) in Fault::ALL.into_iter().zip(self.rates) {
+        for (fault, rate) in &self.rates {
             if fault.concerns(request) {
-                if at < rate {
-                    return Some(fault);
+                if at < *rate {
+                    return self.by_chance.then_some(*fault);
                 }
                 at -= rate;
             }

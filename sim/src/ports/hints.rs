@@ -2,7 +2,7 @@
 //! Layer 2.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,14 +11,17 @@ use std::{
 };
 
 use replica::ports::{Answer, Hint, Hints};
+use serde::{Deserialize, Serialize};
 
+use super::journal::{Teller, What};
 use crate::{
     machine::{World, nanoseconds},
     random::Random,
 };
 
 /// What can become of one hint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HintFault {
     /// It never comes.
     Lost,
@@ -38,13 +41,23 @@ impl HintFault {
 }
 
 /// How often each fault occurs, and how long hints take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HintFaults {
-    rates: [u32; HintFault::ALL.len()],
+    /// Of 1,000,000 hints, how many meet a fault. Those that are not there are met by none.
+    rates: BTreeMap<HintFault, u32>,
     /// How long a hint takes at most.
+    #[serde(with = "crate::milliseconds")]
     pub latency: Duration,
     /// How long one takes at most that is late.
+    #[serde(with = "crate::milliseconds")]
     pub late_max: Duration,
+}
+
+impl Default for HintFaults {
+    fn default() -> Self {
+        Self::none()
+    }
 }
 
 impl HintFaults {
@@ -52,23 +65,33 @@ impl HintFaults {
     #[must_use]
     pub const fn none() -> Self {
         let (latency, late_max) = (Duration::from_millis(50), Duration::from_secs(30));
-        Self { rates: [0; HintFault::ALL.len()], latency, late_max }
+        Self { rates: BTreeMap::new(), latency, late_max }
     }
 
     /// The same with a fault in so many of 1,000,000 hints. Together they should stay below that.
     #[must_use]
-    pub const fn with(mut self, fault: HintFault, per_million: u32) -> Self {
-        self.rates[fault as usize] = per_million;
+    pub fn with(mut self, fault: HintFault, per_million: u32) -> Self {
+        if per_million > 0 {
+            self.rates.insert(fault, per_million);
+        } else {
+            self.rates.remove(&fault);
+        }
         self
+    }
+
+    /// Of 1,000,000 hints, how many meet this fault.
+    #[must_use]
+    pub fn rate(&self, fault: HintFault) -> u32 {
+        self.rates.get(&fault).copied().unwrap_or(0)
     }
 
     fn draw(&self, random: &mut Random) -> Option<HintFault> {
         let mut at = random.below(1_000_000);
-        for (fault, rate) in HintFault::ALL.into_iter().zip(self.rates) {
-            if at < u64::from(rate) {
-                return Some(fault);
+        for (fault, rate) in &self.rates {
+            if at < u64::from(*rate) {
+                return Some(*fault);
             }
-            at -= u64::from(rate);
+            at -= u64::from(*rate);
         }
         None
     }
@@ -89,6 +112,7 @@ struct State {
     waiting: Vec<Waker>,
     told: u64,
     done: u64,
+    teller: Option<Teller>,
 }
 
 impl SimHints {
@@ -96,7 +120,7 @@ impl SimHints {
     #[must_use]
     pub fn new(world: &World, name: &str, faults: HintFaults) -> Self {
         let (random, arrived) = (world.random(name), VecDeque::new());
-        let state = State { faults, random, arrived, waiting: Vec::new(), told: 0, done: 0 };
+        let state = State { faults, random, arrived, waiting: Vec::new(), told: 0, done: 0, teller: None };
         Self { world: world.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -110,6 +134,11 @@ impl SimHints {
     pub fn told_and_done(&self) -> (u64, u64) {
         let state = self.state();
         (state.told, state.done)
+    }
+
+    /// Has this source tell of the hints that are on their way.
+    pub(crate) fn tell_all(&self, teller: Teller) {
+        self.state().teller = Some(teller).filter(|teller| teller.journal.has_all());
     }
 
     /// Tells of an object, or of whatever else: the caller may lie.
@@ -129,6 +158,10 @@ impl SimHints {
             Some(HintFault::Vague) => None,
             _ => Some(key.to_owned()),
         };
+        if let Some(teller) = &state.teller {
+            let what = What::Hint { bucket: teller.bucket, key: key.to_owned(), fault };
+            teller.tell(self.world.now(), what);
+        }
         drop(state);
         match fault {
             Some(HintFault::Lost) => {}

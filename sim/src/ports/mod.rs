@@ -6,11 +6,14 @@ mod clock;
 mod entropy;
 mod faults;
 mod hints;
+mod journal;
 mod store;
 
 pub use bucket::{Requests, SimBucket};
 pub use clock::{BEGINNING_MS, SimClock};
 pub use entropy::SimEntropy;
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Request};
 pub use hints::{HintFault, HintFaults, SimHints};
+pub(crate) use journal::{Journal, Teller};
+pub use journal::{Party, Told, What};
 pub use store::{Damage, Image};

@@ -27,7 +27,7 @@ pub fn generate(seed: u64, regions: usize) -> Story {
     let mut steps = workload.changes(&mut random, regions, quiet_from);
     troubles(&mut random, regions, quiet_from, &mut steps);
     steps.sort_by_key(|step| step.at);
-    Story { seed, regions, settings, faults, hints, steps, quiet_from }
+    Story { seed, regions, settings, faults, hints, quiet_from, steps }
 }
 
 fn between(random: &mut Random, least: u64, most: u64) -> Duration {

@@ -1,42 +1,52 @@
 //! A story: all that happens in a run, as data. What is not in it follows from its seed.
 //! Layer 3.
 
+mod file;
 mod generate;
+mod settings;
+mod words;
 
 use std::time::Duration;
 
 use replica::Settings;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{Did, Object},
-    ports::{Faults, HintFaults},
+    ports::{Fault, Faults, HintFaults, Request},
 };
 
+pub use file::{FORMAT, StoryFile};
 pub use generate::generate;
 
 /// Everything that happens in a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Story {
     /// Decides delays, the order of what is ready, faults and entropy.
     pub seed: u64,
     /// How many regions there are, each with a bucket and a replica.
     pub regions: usize,
     /// The intervals of the replicas.
+    #[serde(with = "settings")]
     pub settings: Settings,
     /// What requests meet, until it gets quiet.
     pub faults: Faults,
     /// What becomes of hints; without, logs are polled.
     pub hints: Option<HintFaults>,
+    /// When it gets quiet: faults and outages end, clocks are right, and whoever is down is opened.
+    #[serde(with = "crate::milliseconds")]
+    pub quiet_from: Duration,
     /// What happens, in the order of time.
     pub steps: Vec<Step>,
-    /// When it gets quiet: faults and outages end, clocks are right, and whoever is down is opened.
-    pub quiet_from: Duration,
 }
 
 /// One thing that happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// When, since the beginning.
+    #[serde(with = "crate::milliseconds")]
     pub at: Duration,
     /// In which region.
     pub region: usize,
@@ -45,7 +55,8 @@ pub struct Step {
 }
 
 /// What can happen in a region.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Act {
     /// Its replica changes some objects, all or none.
     Change(Vec<(Object, Did)>),
@@ -68,12 +79,43 @@ pub enum Act {
         /// Whose bucket.
         from: usize,
         /// For how long.
+        #[serde(with = "crate::milliseconds")]
         lasts: Duration,
     },
     /// Its wall clock is so far off, in milliseconds.
     Clock(i64),
     /// Its operator evicts another region's replica.
     Evict(usize),
+    /// A request of its process meets a fault.
+    Meet {
+        /// To whose bucket.
+        bucket: usize,
+        /// What is asked.
+        request: Request,
+        /// What it meets.
+        fault: Fault,
+        /// How many such requests go by before it.
+        #[serde(default)]
+        skip: u64,
+        /// Of which process: the newest, or one that is older than so many others, and from which the name was taken.
+        #[serde(default)]
+        older: usize,
+    },
+}
+
+impl Default for Story {
+    /// Three regions in which nothing happens.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            regions: 3,
+            settings: Settings::default(),
+            faults: Faults::none(),
+            hints: None,
+            quiet_from: Duration::ZERO,
+            steps: Vec::new(),
+        }
+    }
 }
 
 impl Act {

@@ -1,0 +1,205 @@
+//! Shrinking a story that fails: as little as possible happens in it, and the same check fails.
+//! Layer 5.
+//!
+//! First, what was met by chance becomes steps that say so, one for each request ([`spell_out`]). Then delta debugging
+//! (Zeller, Hildebrandt, 2002) leaves out steps and the changes of batches, and the rest is made simpler: regions, objects,
+//! settings, delays, times. It all goes on until nothing helps any more, or the effort is spent.
+
+mod simpler;
+mod spelled;
+
+use std::mem::discriminant;
+
+use crate::{
+    play::{Outcome, play},
+    ports::HintFault,
+    story::{Act, Story},
+};
+
+pub use spelled::spell_out;
+
+/// How much may be tried. What comes of it does not depend on how fast the machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// How many plays.
+    pub plays: u64,
+    /// How many events, in all of them.
+    pub events: u64,
+}
+
+impl Default for Effort {
+    /// About half a minute.
+    fn default() -> Self {
+        Self { plays: 10_000, events: 30_000_000 }
+    }
+}
+
+/// What came of shrinking.
+#[derive(Clone, Debug)]
+pub struct Shrunk {
+    /// The smallest story found in which the check fails.
+    pub story: Story,
+    /// How many were played.
+    pub plays: u64,
+    /// How many events were in them.
+    pub events: u64,
+}
+
+/// Makes a story smaller in which this check fails.
+#[must_use]
+pub fn shrink(story: &Story, check: &str, effort: Effort) -> Shrunk {
+    shrink_with(story, check, effort, play)
+}
+
+/// The same for whoever plays stories otherwise.
+pub(crate) fn shrink_with(story: &Story, check: &str, effort: Effort, play: impl Fn(&Story) -> Outcome) -> Shrunk {
+    let mut shrinking = Shrinking { best: story.clone(), check, play: &play, effort, plays: 0, events: 0, found: 0 };
+    shrinking.spell_out();
+    loop {
+        let before = shrinking.found;
+        shrinking.calm();
+        shrinking.kinds();
+        shrinking.steps();
+        shrinking.changes();
+        shrinking.regions();
+        shrinking.simplify();
+        if shrinking.found == before || shrinking.is_spent() {
+            let Shrinking { best: story, plays, events, .. } = shrinking;
+            return Shrunk { story, plays, events };
+        }
+    }
+}
+
+struct Shrinking<'a> {
+    best: Story,
+    check: &'a str,
+    play: &'a dyn Fn(&Story) -> Outcome,
+    effort: Effort,
+    plays: u64,
+    events: u64,
+    /// How often something smaller was found.
+    found: u64,
+}
+
+impl Shrinking<'_> {
+    const fn is_spent(&self) -> bool {
+        self.plays >= self.effort.plays || self.events >= self.effort.events
+    }
+
+    fn play(&mut self, story: &Story) -> Outcome {
+        let outcome = (self.play)(story);
+        self.plays += 1;
+        self.events += outcome.trace.events;
+        outcome
+    }
+
+    /// Keeps a story if it is another one and the same check fails in it.
+    fn keep_if_failing(&mut self, mut story: Story) -> bool {
+        if self.is_spent() || story == self.best {
+            return false;
+        }
+        let Some(failure) = self.play(&story).failure.filter(|failure| failure.check == self.check) else {
+            return false;
+        };
+        // What comes after the failure has no part in it.
+        story.steps.retain(|step| step.at <= failure.at);
+        self.best = story;
+        self.found += 1;
+        true
+    }
+
+    /// Keeps what a change makes of the story, if it still fails.
+    fn try_to(&mut self, change: impl FnOnce(&mut Story)) -> bool {
+        let mut story = self.best.clone();
+        change(&mut story);
+        self.keep_if_failing(story)
+    }
+
+    /// What was met by chance is met by what steps say.
+    fn spell_out(&mut self) {
+        let outcome = self.play(&self.best.clone());
+        let spelled = spell_out(&self.best, &outcome.told);
+        self.keep_if_failing(spelled);
+    }
+
+    /// Without what happens by chance.
+    fn calm(&mut self) {
+        self.try_to(|story| story.hints = None);
+        self.try_to(|story| story.faults = story.faults.clone().never());
+        for fault in crate::ports::Fault::ALL {
+            self.try_to(|story| story.faults = story.faults.clone().with(fault, 0));
+        }
+        for fault in HintFault::ALL {
+            self.try_to(|story| story.hints = story.hints.take().map(|hints| hints.with(fault, 0)));
+        }
+    }
+
+    /// Without all steps of one kind.
+    fn kinds(&mut self) {
+        let mut at = 0;
+        while let Some(step) = self.best.steps.get(at) {
+            let kind = discriminant(&step.act);
+            let is_first = self.best.steps[..at].iter().all(|step| discriminant(&step.act) != kind);
+            if !is_first || !self.try_to(|story| story.steps.retain(|step| discriminant(&step.act) != kind)) {
+                at += 1;
+            }
+        }
+    }
+
+    /// Without some steps, in ever smaller groups.
+    fn steps(&mut self) {
+        let mut size = self.best.steps.len().next_power_of_two() / 2;
+        while size > 0 {
+            // From the end, so that what is left keeps its causes as long as possible.
+            let mut until = self.best.steps.len();
+            while until > 0 {
+                let from = until.saturating_sub(size);
+                self.try_to(|story| drop(story.steps.drain(from..until)));
+                until = from.min(self.best.steps.len());
+            }
+            size /= 2;
+        }
+    }
+
+    /// Without some changes of a batch.
+    fn changes(&mut self) {
+        for step in (0..self.best.steps.len()).rev() {
+            let mut at = self.best.steps.get(step).map_or(0, |step| step.act.changes());
+            while at > 0 && self.best.steps.get(step).is_some_and(|step| step.act.changes() > 1) {
+                at -= 1;
+                self.try_to(|story| {
+                    if let Act::Change(changes) | Act::ChangeAsZombie(changes) = &mut story.steps[step].act
+                        && at < changes.len()
+                    {
+                        changes.remove(at);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Without a region.
+    fn regions(&mut self) {
+        for gone in (0..self.best.regions).rev() {
+            if self.best.regions > 2 {
+                self.try_to(|story| without(story, gone));
+            }
+        }
+    }
+}
+
+/// Takes a region out of a story, and whatever concerns it. Those above it move down.
+fn without(story: &mut Story, gone: usize) {
+    let concerns = |act: &Act| match act {
+        Act::Cut { from: other, .. } | Act::Evict(other) | Act::Meet { bucket: other, .. } => *other == gone,
+        _ => false,
+    };
+    story.regions -= 1;
+    story.steps.retain(|step| step.region != gone && !concerns(&step.act));
+    for step in &mut story.steps {
+        step.region -= usize::from(step.region > gone);
+        if let Act::Cut { from: other, .. } | Act::Evict(other) | Act::Meet { bucket: other, .. } = &mut step.act {
+            *other -= usize::from(*other > gone);
+        }
+    }
+}
