@@ -14,6 +14,7 @@
 mod history;
 mod machine;
 mod play;
+mod points;
 mod ports;
 mod random;
 mod shrink;
@@ -22,9 +23,10 @@ mod story;
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use play::{Failure, Outcome, play};
+pub use points::{POINTS, Points};
 pub use ports::{
-    BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Requests, SimBucket, SimClock, SimEntropy,
-    SimHints,
+    BEGINNING_MS, Damage, Fault, Faults, Gate, HintFault, HintFaults, Image, Lists, Moment, Requests, SimBucket,
+    SimClock, SimEntropy, SimHints, Way,
 };
 pub use random::Random;
 pub use shrink::shrink;

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_key, check_prefix};
 
 use super::{
-    faults::{Fault, Faults, Request},
+    faults::{Fault, Faults, Lists, Request, Way},
+    gate::{Gate, Moment},
     hints::SimHints,
-    store::{Damage, Image, Store, damaged, hash, stale_ns},
+    store::{Damage, Happened, Image, Store, What, damaged, hash, stale_ns},
 };
 use crate::{
     machine::{World, nanoseconds},
@@ -62,7 +63,13 @@ struct Link {
     requests: Requests,
     met: [u64; Fault::ALL.len()],
     /// The times at which the store cannot be reached, in nanoseconds.
-    unreachable: Vec<Range<u64>>,
+    unreachable: Vec<(Way, Range<u64>)>,
+    /// Which of those that share the store this link is.
+    number: u32,
+    /// How far the lists of a prefix can be believed.
+    lists: fn(&str) -> Lists,
+    /// Through which the process at this end of it is polled.
+    gate: Option<Gate>,
 }
 
 /// How one request goes: what it takes there and back, and what it meets.
@@ -78,17 +85,38 @@ impl SimBucket {
     /// An empty store, and a link to it. The name makes its faults and delays others than those of other links.
     #[must_use]
     pub fn new(world: &World, name: &str, faults: Faults) -> Self {
-        Self { world: world.clone(), store: Arc::default(), link: Link::shared(world, name, faults) }
+        Self { world: world.clone(), store: Arc::default(), link: Link::shared(world, name, faults, 0) }
     }
 
     /// Another link to the same store.
     #[must_use]
     pub fn link(&self, name: &str, faults: Faults) -> Self {
-        Self {
-            world: self.world.clone(),
-            store: Arc::clone(&self.store),
-            link: Link::shared(&self.world, name, faults),
-        }
+        let number = {
+            let mut store = self.store();
+            store.links += 1;
+            store.links
+        };
+        let (world, store) = (self.world.clone(), Arc::clone(&self.store));
+        Self { world, store, link: Link::shared(&self.world, name, faults, number) }
+    }
+
+    /// Has this link's lists believed as far as `lists` says of their prefix. Without this all of them meet faults.
+    #[must_use]
+    pub fn with_lists(self, lists: fn(&str) -> Lists) -> Self {
+        self.ours().lists = lists;
+        self
+    }
+
+    /// Has the process at this end of the link be one that is polled through a gate.
+    #[must_use]
+    pub fn behind(self, gate: &Gate) -> Self {
+        self.ours().gate = Some(gate.clone());
+        self
+    }
+
+    /// Which of the links to its store this is.
+    pub(crate) fn number(&self) -> u32 {
+        self.ours().number
     }
 
     /// Other faults from now on, for this link.
@@ -99,7 +127,17 @@ impl SimBucket {
     /// Cuts this link between two times since the beginning. What arrives then has no effect; where only the answer is
     /// lost, the caller cannot know.
     pub fn unreachable(&self, times: Range<Duration>) {
-        self.ours().unreachable.push(nanoseconds(times.start)..nanoseconds(times.end));
+        self.ours().unreachable.push((Way::Both, nanoseconds(times.start)..nanoseconds(times.end)));
+    }
+
+    /// The same for all links to the store, one way or both.
+    pub fn away(&self, way: Way, times: Range<Duration>) {
+        self.store().away.push((way, nanoseconds(times.start)..nanoseconds(times.end)));
+    }
+
+    /// Ends every outage of the store.
+    pub fn back(&self) {
+        self.store().away.clear();
     }
 
     /// Has `hints` tell of every object that is created in this store from now on, over whatever link.
@@ -159,6 +197,24 @@ impl SimBucket {
         self.store().journal.as_ref()?.get(key).cloned()
     }
 
+    /// Puts an object there, at once, without a request and without a word in the journal.
+    pub fn plant(&self, key: &str, body: Bytes) {
+        let now = self.now();
+        self.store().plant(key, body, now);
+    }
+
+    /// Deletes objects, at once and without a request: what an operator does.
+    pub fn clear(&self, which: impl Fn(&str) -> bool) {
+        let (now, keys) = (self.now(), self.keys());
+        let mut store = self.store();
+        keys.iter().filter(|key| which(key)).for_each(|key| _ = store.delete(key, now));
+    }
+
+    /// What has happened to the store since this was asked last, if it keeps a journal.
+    pub(crate) fn take_happened(&self) -> Vec<Happened> {
+        std::mem::take(&mut self.store().happened)
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,7 +232,11 @@ impl SimBucket {
         let mut ours = self.ours();
         let link = &mut *ours;
         link.requests.count(request);
+        let lists = (link.lists)(key);
         let fault = link.faults.draw(request, &mut link.random);
+        let is_sound = matches!(request, Request::List | Request::Folders) && lists != Lists::Faulty;
+        let of_lists = |fault: &Fault| matches!(fault, Fault::StaleList | Fault::PartialList | Fault::GhostKeys);
+        let fault = fault.filter(|fault| !(is_sound && of_lists(fault)));
         let draw = link.random.next();
         if let Some(fault) = fault {
             link.met[fault as usize] += 1;
@@ -199,10 +259,12 @@ impl SimBucket {
     }
 
     /// Whether the store cannot be reached at present.
-    fn is_cut(&self) -> bool {
+    fn is_cut(&self, request: Request) -> bool {
         let now = self.now();
+        let is_now = |(way, times): &(Way, Range<u64>)| way.concerns(request) && times.contains(&now);
+        let is_away = self.store().away.iter().any(is_now);
         let mut link = self.ours();
-        let cut = link.unreachable.iter().any(|times| times.contains(&now));
+        let cut = is_away || link.unreachable.iter().any(is_now);
         link.met[Fault::Unreachable as usize] += u64::from(cut);
         cut
     }
@@ -212,11 +274,19 @@ impl SimBucket {
         &self,
         request: Request,
         key: &str,
-        change: impl FnOnce(&mut Store, u64) -> Result<T, BucketError> + Send + 'static,
+        moment: Option<Moment>,
+        change: impl FnOnce(&mut Store, u64) -> Result<(T, What), BucketError> + Send + 'static,
     ) -> Result<(T, Option<Fault>), BucketError> {
+        self.end_at(moment, false).await;
         let plan = self.plan(request, key);
         if let Some(outcome) = plan.no_effect() {
             self.world.sleep_ns(plan.there + plan.back).await;
+            let (at, link, key_of, fault) = (self.now(), self.number(), key.to_owned(), plan.fault);
+            let mut store = self.store();
+            if store.journal.is_some() {
+                let what = What::Nothing;
+                store.happened.push(Happened { at, link, key: key_of, what, fault, alone: false, moment });
+            }
             return Err(lost(outcome, request, key));
         }
         let late = match plan.fault {
@@ -227,29 +297,48 @@ impl SimBucket {
             _ => 0,
         };
         let result = Arc::new(Mutex::new(None));
-        let (there, given) = (self.clone(), Arc::clone(&result));
+        let (there, given, of, fault) = (self.clone(), Arc::clone(&result), key.to_owned(), plan.fault);
         self.world.after_ns(plan.there + late, move || {
             // SUBTLE: without its caller a request may still arrive, and it may not.
-            let arrives = Arc::strong_count(&given) > 1 || late > 0 || plan.draw.is_multiple_of(2);
-            if arrives && !there.is_cut() {
-                let now = there.now();
-                let answer = change(&mut there.store(), now);
+            let alone = Arc::strong_count(&given) == 1;
+            let arrives = !alone || late > 0 || plan.draw.is_multiple_of(2);
+            if arrives && !there.is_cut(request) {
+                let (now, link) = (there.now(), there.number());
+                let answer = {
+                    let mut store = there.store();
+                    let answer = change(&mut store, now);
+                    answer.map(|(answer, what)| {
+                        if store.journal.is_some() {
+                            store.happened.push(Happened { at: now, link, key: of, what, fault, alone, moment });
+                        }
+                        answer
+                    })
+                };
                 there.note(&answer, |_| now);
                 *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             }
         });
         self.world.sleep_ns(plan.there + plan.back).await;
+        self.end_at(moment, true).await;
         let answer = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match answer {
             _ if matches!(plan.fault, Some(Fault::Late | Fault::AnswerLost)) => {}
             None => return Err(lost(Outcome::Unavailable, request, key)),
             Some(answer) => {
-                if !self.is_cut() {
+                if !self.is_cut(request) {
                     return answer.map(|value| (value, plan.fault));
                 }
             }
         }
         Err(lost(Outcome::Indeterminate, request, key))
+    }
+
+    /// Where the process is to end at this request it goes no further.
+    async fn end_at(&self, moment: Option<Moment>, after: bool) {
+        let gate = self.ours().gate.clone();
+        if gate.is_some_and(|gate| gate.ends_at(moment, after)) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// A request that only reads: what is read is what is there when it arrives.
@@ -259,12 +348,15 @@ impl SimBucket {
         key: &str,
         read: impl FnOnce(&Store, &Plan) -> T,
     ) -> Result<(T, Plan), BucketError> {
+        let moment = Moment::of(request, key, &[]);
+        self.end_at(moment, false).await;
         let plan = self.plan(request, key);
         self.world.sleep_ns(plan.there).await;
-        let outcome = plan.no_effect().or_else(|| self.is_cut().then_some(Outcome::Unavailable));
+        let outcome = plan.no_effect().or_else(|| self.is_cut(request).then_some(Outcome::Unavailable));
         let value = read(&self.store(), &plan);
         self.world.sleep_ns(plan.back).await;
-        match outcome.or_else(|| self.is_cut().then_some(Outcome::Unavailable)) {
+        self.end_at(moment, true).await;
+        match outcome.or_else(|| self.is_cut(request).then_some(Outcome::Unavailable)) {
             Some(outcome) => Err(lost(outcome, request, key)),
             None => Ok((value, plan)),
         }
@@ -273,7 +365,13 @@ impl SimBucket {
     async fn get_some(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Bytes>, BucketError> {
         check_key(key)?;
         let request = if range.is_some() { Request::Range } else { Request::Get };
-        let (body, plan) = self.read(request, key, |store, _| store.get(key).cloned()).await?;
+        let (body, plan) = self
+            .read(request, key, |store, plan| {
+                let there = store.get(key)?;
+                let wrong = (plan.fault == Some(Fault::WrongBody)).then(|| store.another(key, plan.draw)).flatten();
+                Some(wrong.unwrap_or(there).clone())
+            })
+            .await?;
         let Some(mut body) = body else { return Ok(None) };
         if let Some((start, length)) = range {
             let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
@@ -289,12 +387,27 @@ impl SimBucket {
         Ok(Some(body))
     }
 
-    /// The time of a stale list.
-    fn stale_at(&self, plan: &Plan) -> Option<u64> {
-        (plan.fault == Some(Fault::StaleList)).then(|| {
-            let most = stale_ns(self.ours().faults.stale_max);
-            self.now().saturating_sub(1 + plan.draw % most.max(1))
-        })
+    /// What a list shows.
+    fn page(&self, store: &Store, plan: &Plan, prefix: &str, after: Option<&str>, limit: usize) -> Page {
+        match plan.fault {
+            Some(Fault::StaleList) => {
+                let most = stale_ns(self.ours().faults.stale_max);
+                let at = self.now().saturating_sub(1 + plan.draw % most.max(1));
+                store.list_at(at, prefix, after, limit)
+            }
+            Some(Fault::GhostKeys) => store.list_with_ghosts(prefix, after, limit),
+            Some(Fault::PartialList) => {
+                let mut page = store.list(prefix, after, limit);
+                let all = page.objects.clone();
+                page.objects.retain(|stored| hash(stored.key.as_bytes(), plan.draw) & 4 == 0);
+                if page.more && page.objects.is_empty() {
+                    page.objects = all;
+                }
+                page
+            }
+            _ if (self.ours().lists)(prefix) == Lists::Empty => Page::default(),
+            _ => store.list(prefix, after, limit),
+        }
     }
 }
 
@@ -304,15 +417,17 @@ impl Bucket for SimBucket {
             check_key(key)?;
             self.ours().requests.sent += body.len() as u64;
             self.world.note(hash(&body, 0));
-            let owned = key.to_owned();
+            let (owned, moment) = (key.to_owned(), Moment::of(Request::Create, key, &body));
             let change = move |store: &mut Store, now| {
-                let created = store.create(&owned, body, now)?;
+                let created = store.create(&owned, body.clone(), now)?;
                 if created == Created::New {
                     store.listeners.iter().for_each(|hints| hints.created(&owned));
+                    return Ok((created, What::Created(body)));
                 }
-                Ok(created)
+                let same = store.get(&owned) == Some(&body);
+                Ok((created, What::Exists { same }))
             };
-            match self.change(Request::Create, key, change).await? {
+            match self.change(Request::Create, key, moment, change).await? {
                 (Created::New, Some(Fault::OwnExists)) => Ok(Created::Exists),
                 (created, _) => Ok(created),
             }
@@ -341,10 +456,7 @@ impl Bucket for SimBucket {
         Box::pin(async move {
             check_prefix(prefix)?;
             let limit = limit.max(1);
-            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
-                Some(at) => store.list_at(at, prefix, after, limit),
-                None => store.list(prefix, after, limit),
-            };
+            let read = |store: &Store, plan: &Plan| self.page(store, plan, prefix, after, limit);
             Ok(self.read(Request::List, prefix, read).await?.0)
         })
     }
@@ -352,9 +464,12 @@ impl Bucket for SimBucket {
     fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>> {
         Box::pin(async move {
             check_prefix(prefix)?;
-            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
-                Some(at) => store.folders_at(at, prefix),
-                None => store.folders(prefix),
+            let read = |store: &Store, plan: &Plan| match plan.fault {
+                Some(Fault::StaleList | Fault::PartialList | Fault::GhostKeys) => {
+                    Store::folders_of(&self.page(store, plan, prefix, None, usize::MAX), prefix)
+                }
+                _ if (self.ours().lists)(prefix) == Lists::Empty => Vec::new(),
+                _ => store.folders(prefix),
             };
             Ok(self.read(Request::Folders, prefix, read).await?.0)
         })
@@ -365,10 +480,11 @@ impl Bucket for SimBucket {
             check_key(key)?;
             let owned = key.to_owned();
             let change = move |store: &mut Store, now| {
-                store.delete(&owned, now);
-                Ok(())
+                let what = if store.delete(&owned, now) { What::Deleted } else { What::NotThere };
+                Ok(((), what))
             };
-            self.change(Request::Delete, key, change).await.map(|_| ())
+            let moment = Moment::of(Request::Delete, key, &[]);
+            self.change(Request::Delete, key, moment, change).await.map(|_| ())
         })
     }
 }
@@ -383,7 +499,8 @@ impl Plan {
     /// What is answered instead of doing anything.
     const fn no_effect(&self) -> Option<Outcome> {
         match self.fault {
-            Some(Fault::Failed) => Some(Outcome::Unavailable),
+            Some(Fault::Failed | Fault::Conflict) => Some(Outcome::Unavailable),
+            Some(Fault::Unsure) => Some(Outcome::Indeterminate),
             Some(Fault::Throttled) => Some(Outcome::Throttled),
             Some(Fault::Refused) => Some(Outcome::Refused),
             _ => None,
@@ -392,14 +509,20 @@ impl Plan {
 }
 
 impl Link {
-    fn shared(world: &World, name: &str, faults: Faults) -> Arc<Mutex<Self>> {
-        let random = world.random(name);
-        let requests = Requests::default();
-        Arc::new(Mutex::new(Self { faults, random, requests, met: [0; Fault::ALL.len()], unreachable: Vec::new() }))
+    fn shared(world: &World, name: &str, faults: Faults, number: u32) -> Arc<Mutex<Self>> {
+        let (random, requests, met) = (world.random(name), Requests::default(), [0; Fault::ALL.len()]);
+        let (unreachable, lists) = (Vec::new(), |_: &str| Lists::Faulty);
+        Arc::new(Mutex::new(Self { faults, random, requests, met, unreachable, number, lists, gate: None }))
     }
 }
 
 impl Requests {
+    /// All of them together.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.creates + self.gets + self.ranges + self.lists + self.folders + self.deletes
+    }
+
     const fn count(&mut self, request: Request) {
         let counter = match request {
             Request::Create => &mut self.creates,

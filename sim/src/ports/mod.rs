@@ -5,12 +5,15 @@ mod bucket;
 mod clock;
 mod entropy;
 mod faults;
+mod gate;
 mod hints;
 mod store;
 
 pub use bucket::{Requests, SimBucket};
 pub use clock::{BEGINNING_MS, SimClock};
 pub use entropy::SimEntropy;
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, Lists, Way};
+pub use gate::{Gate, Moment};
 pub use hints::{HintFault, HintFaults, SimHints};
 pub use store::{Damage, Image};
+pub(crate) use store::{Happened, What};

@@ -2,6 +2,7 @@
 //! Layer 3.
 
 mod generate;
+mod troubles;
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use replica::Settings;
 
 use crate::{
     history::{Did, Object},
-    ports::{Faults, HintFaults},
+    ports::{Faults, HintFaults, Moment, Way},
 };
 
 pub use generate::generate;
@@ -38,7 +39,8 @@ pub struct Story {
 pub struct Step {
     /// When, since the beginning.
     pub at: Duration,
-    /// In which region.
+    /// In which region: its first replica. With [`Story::regions`] more it is the second of that region, and so on: another
+    /// name in the same bucket, which is there once it has been opened.
     pub region: usize,
     /// What.
     pub act: Act,
@@ -72,6 +74,44 @@ pub enum Act {
     Clock(i64),
     /// Its operator evicts another region's replica.
     Evict(usize),
+    /// Its bucket is out of reach for everybody, one way or both, for so long.
+    Away {
+        /// Which requests fail.
+        way: Way,
+        /// For how long.
+        lasts: Duration,
+    },
+    /// A copy of its bucket is made.
+    Image,
+    /// Its bucket goes back to the last copy, or is emptied if there is none.
+    RollBack,
+    /// Its process does nothing for so long, and then goes on.
+    Freeze(Duration),
+    /// Its clocks run fast or slow by so many millionths.
+    Drift(i32),
+    /// Its wall clock stands still.
+    StopClock,
+    /// The process ends at a request of its own.
+    CrashAt {
+        /// Of which sort.
+        moment: Moment,
+        /// How many of them go through before.
+        left: u32,
+        /// False before it is sent, true when it has had its effect.
+        after: bool,
+    },
+    /// An observer is opened there; it stays until it gets quiet.
+    Observe,
+    /// A client writes there, waits until that is durable, takes a token to another region, and reads what it has written.
+    Follow(usize),
+    /// Its replica keeps a leaderboard of all counters.
+    Rank,
+    /// A process of a later version has written to its bucket what this version cannot read: the next segment of its log, or a
+    /// newer snapshot. It is taken away again when it gets quiet.
+    Newer {
+        /// True for a snapshot.
+        is_snapshot: bool,
+    },
 }
 
 impl Act {
