@@ -171,6 +171,22 @@ impl History {
         }
     }
 
+    /// True when a view holds a deletion of the object, with all that its author had seen of it, and nothing of it that its
+    /// author had not seen: then nothing of it is there, whatever the view lacks of other objects.
+    #[must_use]
+    pub fn is_deleted(&self, view: &View, object: &Object) -> bool {
+        let of_it = self.objects.get(object).map_or(&[][..], |events| events);
+        let is_deletion = |event: &usize| self.events[*event].did == Did::Delete;
+        let holds = |event: usize| self.holds(view, &self.events[event]);
+        let undoes_all = |deletion: &usize| {
+            of_it.iter().all(|event| match self.has_seen(*deletion, *event) {
+                true => holds(*event),
+                false => event == deletion || is_deletion(event) || !holds(*event),
+            })
+        };
+        of_it.iter().filter(|event| is_deletion(event)).any(|deletion| holds(*deletion) && undoes_all(deletion))
+    }
+
     /// What was done to an object, one line for each operation.
     #[must_use]
     pub fn tell(&self, object: &Object) -> String {

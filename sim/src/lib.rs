@@ -15,6 +15,7 @@ mod history;
 mod machine;
 mod milliseconds;
 mod play;
+mod points;
 mod ports;
 mod random;
 mod service;
@@ -25,9 +26,10 @@ mod story;
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use play::{Failure, Outcome, play, play_aloud};
+pub use points::{POINTS, Points};
 pub use ports::{
-    BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Party, Request, Requests, SimBucket, SimClock,
-    SimEntropy, SimHints, Told, What,
+    BEGINNING_MS, Damage, Fault, Faults, Gate, HintFault, HintFaults, Image, Lists, Moment, Party, Request, Requests,
+    SimBucket, SimClock, SimEntropy, SimHints, Told, Way, What,
 };
 pub use random::Random;
 pub use service::{Served, Service, merge_laws};

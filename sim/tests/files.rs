@@ -113,7 +113,7 @@ fn what_cannot_be_right_is_refused_with_its_reason() {
     says("\"quiet_from\": 1000", "\"quiet_from\": -1", "a time is a number of milliseconds that is not negative");
     says("\"quiet_from\": 1000", "\"quiet_from\": \"1 s\"", "a time is a number of milliseconds that is not negative");
     says("\"regions\": 3", "\"regions\": 8", "a story has 2 to 7 regions: regions=8");
-    says("\"region\": 2", "\"region\": 3", "there is no such region: step=2 at_ms=20");
+    says("\"region\": 2", "\"region\": 12", "there is no such replica: step=2 at_ms=20");
     says("\"at\": 10,", "\"at\": 30,", "steps are in the order of time: step=2 at_ms=20");
     says("{\"count\": 1}", "{\"count\": -1}", "that cannot be done to an object of this sort: step=1 at_ms=10");
     says("{\"count\": 1}", "{\"put\": 1}", "that cannot be done to an object of this sort: step=1 at_ms=10");

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::{Bytes, Dot, Frontier, Seen};
+use crdt_core::{
+    Bytes, Dot, Frontier, Seen,
+    planted::{Point, reached},
+};
 
 use crate::key::ObjectKey;
 
@@ -21,6 +24,7 @@ pub struct Early(BTreeMap<Dot, BTreeSet<Removed>>);
 impl Early {
     /// Notes that `removed` is gone from the segment `dot`, which has not been applied.
     pub fn insert(&mut self, dot: Dot, removed: Removed) {
+        reached(Point::RemovalAheadOfItsAdd);
         self.0.entry(dot).or_default().insert(removed);
     }
 
@@ -60,7 +64,11 @@ impl Early {
 
     fn has(&self, dot: Dot, key: &ObjectKey, element: Option<&[u8]>) -> bool {
         // Nearly always empty: the common case must not build a key to look up.
-        self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.map(Bytes::from))))
+        let has = self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.map(Bytes::from))));
+        if has {
+            reached(Point::AddBehindItsRemoval);
+        }
+        has
     }
 }
 

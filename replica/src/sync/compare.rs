@@ -4,7 +4,10 @@
 use core::pin::pin;
 use std::collections::BTreeMap;
 
-use crdt_core::Position;
+use crdt_core::{
+    Position,
+    planted::{Point, reached},
+};
 use futures_util::future::{join_all, select};
 
 use super::{Engine, shelf::Shelf, snapshot::KeptSnapshot, store::Patience};
@@ -82,6 +85,7 @@ impl Engine {
         let place = format!("agreement with {peer}");
         self.state().logs.entry(peer.id()).or_default().agrees = Some(differing.is_empty());
         if differing.is_empty() {
+            reached(Point::DigestsAgree);
             self.alarms.clear(&place);
             return;
         }

@@ -6,7 +6,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crdt_core::{HybridClock, Position, Timestamp};
+use crdt_core::{
+    HybridClock, Position, Timestamp,
+    planted::{Point, reached},
+};
 
 use super::{
     alarm::Alarms,
@@ -222,7 +225,10 @@ impl Engine {
             match change(&self.keyspace) {
                 Ok(changed) => break changed,
                 // The segment is cut here and now, so that no writer outruns whoever polls `run`.
-                Err(Refusal::SegmentFull { position }) => self.cut_full(position)?,
+                Err(Refusal::SegmentFull { position }) => {
+                    reached(Point::SegmentFull);
+                    self.cut_full(position)?;
+                }
                 Err(refusal @ Refusal::KindMismatch { .. }) => {
                     return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
                 }
@@ -259,6 +265,9 @@ impl Engine {
         let own = self.own.name.id();
         let acknowledged = state.logs.get(&own).map(|log| &log.ack);
         let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack));
+        if short {
+            reached(Point::ShortOfItsPromise);
+        }
         self.short.store(short, Ordering::Release);
         if state.logs.get(&own).is_some_and(|log| log.evicted.is_some()) {
             let evicted = evicted(&self.own.name);

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crdt_core::{Dot, Position};
+use crdt_core::{
+    Dot, Position,
+    planted::{Point, reached},
+};
 use futures_util::{
     future::{join_all, select},
     pin_mut,
@@ -179,13 +182,14 @@ impl Engine {
                         .all(holds)
             };
             if !is_ours {
+                reached(Point::EvictedLogIsNotWhole);
                 return None;
             }
             let (wall, hlc) = (self.world.clock.wall_ms(), self.clock().last());
             match place.seal_for_good(&tail, wall, hlc, self.nonce, self.some_patience()).await {
                 Ok(true) => return Some((place, seal_of(&tail))),
                 // Its writer was faster.
-                Ok(false) => {}
+                Ok(false) => reached(Point::EvictedWriterIsFaster),
                 Err(_) => return None,
             }
         }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crdt_core::{Dot, Frontier, Position};
+use crdt_core::{
+    Dot, Frontier, Position,
+    planted::{Point, reached},
+};
 use futures_util::future::join_all;
 
 use super::{
@@ -31,14 +34,22 @@ impl Engine {
         shelves.sort_by_key(|shelf| shelf.name != *whose);
         let is_enough =
             |manifest: &Manifest, state: &State| manifest.frontier().covers(dot) && !state.applied.frontier.covers(dot);
-        self.merge_one_of(&shelves, BTreeMap::new(), is_enough).await
+        let merged = self.merge_one_of(&shelves, BTreeMap::new(), is_enough).await;
+        if matches!(merged, Ok(true)) {
+            reached(Point::SnapshotPastACollectedSlot);
+        }
+        merged
     }
 
     /// Merges a snapshot that holds more of a log than has been applied. Returns whether there was one.
     pub(crate) async fn fetch_more_of(&self, whose: &ReplicaName) -> Result<bool, Error> {
         let is_more =
             |manifest: &Manifest, state: &State| manifest.frontier().get(whose.id()) > state.position_of(whose.id());
-        self.merge_one_of(&self.shelves().await, BTreeMap::new(), is_more).await
+        let merged = self.merge_one_of(&self.shelves().await, BTreeMap::new(), is_more).await;
+        if matches!(merged, Ok(true)) {
+            reached(Point::SnapshotToTheEndOfAnEvicted);
+        }
+        merged
     }
 
     /// A new replica begins with what the nearest peer holds: regions are asked in the order in which they were given.
@@ -59,7 +70,11 @@ impl Engine {
         }
         self.durable.check().map_err(|(kind, message)| Error::new(kind, message))?;
         self.knows_evictions.rise(1);
-        self.merge_one_of(&shelves, known, |_, _| true).await
+        let merged = self.merge_one_of(&shelves, known, |_, _| true).await;
+        if self.writes && matches!(merged, Ok(true)) {
+            reached(Point::Bootstrap);
+        }
+        merged
     }
 
     /// The snapshots of every replica in every region.
@@ -85,6 +100,7 @@ impl Engine {
                     Ok(false) => {}
                     Err(error) => {
                         again = true;
+                        reached(Point::SnapshotReadAnew);
                         failed = Some(error);
                     }
                 }
@@ -137,7 +153,11 @@ impl Engine {
             return Ok(false);
         }
         self.check_read(&state, &snapshot.manifest.frontier(), &shelf.name)?;
+        let is_pending = self.pending_bytes() > 0;
         state.merge_snapshot(&self.keyspace, &snapshot)?;
+        if is_pending {
+            reached(Point::SnapshotMergedOverPending);
+        }
         self.after_applying(&mut state);
         drop(state);
         let (position, parts) = (snapshot.manifest.position, snapshot.parts.len());
@@ -165,7 +185,10 @@ impl Engine {
         let checked = state.check_own(&self.own.name, claimed, theirs, reader);
         match &checked {
             // By whom, its own log tells.
-            Err(error) if error.kind() == ErrorKind::Fenced => self.overtaken.raise(),
+            Err(error) if error.kind() == ErrorKind::Fenced => {
+                reached(Point::OvertakenByAPeersWord);
+                self.overtaken.raise();
+            }
             Err(error) => self.end(error.kind(), error.told()),
             Ok(()) => {}
         }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crdt_core::{Dot, Frontier, ReplicaId, Tally, TallyParts};
+use crdt_core::{
+    Dot, Frontier, ReplicaId, Tally, TallyParts,
+    planted::{Point, reached},
+};
 
 use crate::{key::ObjectKey, keyspace::Keyspace};
 
@@ -60,6 +63,7 @@ impl Graves {
                 let heard_all = has_heard(Dot { replica, position: now.parts().last });
                 let gone = heard_all && acknowledged(replica, needs);
                 if gone {
+                    reached(Point::Purge);
                     keyspace.purge(key, tally);
                 }
                 !gone

@@ -49,6 +49,14 @@ impl Standing<'_> {
         if !has(other.lineage, ours) || !has(self.lineage, theirs) {
             return false;
         }
+        // SUBTLE: whoever has passed a seal knows it. Who stands at its place without it has read something else there: the
+        // log was rolled back by just that one object, and sealed at its slot.
+        let sealed_at = |at: Position, unknown: &[SealedEpoch]| {
+            unknown.iter().any(|ended| (ended.epoch, ended.slot) == (at.epoch(), at.slot()))
+        };
+        if sealed_at(ours, &other.lineage[common..]) || sealed_at(theirs, &self.lineage[common..]) {
+            return false;
+        }
         if ours == theirs && self.hash.is_some() && other.hash.is_some() && self.hash != other.hash {
             return false;
         }
@@ -95,6 +103,8 @@ mod tests {
         assert!(!agree((at(5, 9), &[first]), (at(9, 0), &[first, ended(5, 4, 7)])));
         // The same, and we had passed its seal.
         assert!(!agree((at(8, 0), &[first, ended(5, 10, 2)]), (at(9, 0), &[first, ended(5, 4, 7)])));
+        // Rolled back by the one object that we had read last, and sealed in its place.
+        assert!(!agree((at(5, 9), &[first]), (at(9, 0), &[first, ended(5, 9, 7)])));
         // Emptied: it begins anew with another nonce.
         assert!(!agree((at(5, 9), &[first]), (at(9, 0), &[ended(0, 0, 9)])));
         // An epoch that the other one skips.

@@ -3,7 +3,10 @@
 
 use std::{cmp::Ordering, iter::Peekable};
 
-use crdt_core::{Bytes, Dot, Frontier, Object, Seen, Tally};
+use crdt_core::{
+    Bytes, Dot, Frontier, Object, Seen, Tally,
+    planted::{Point, reached},
+};
 use foldhash::fast::FixedState;
 
 use super::{
@@ -46,6 +49,7 @@ impl State {
         for LogState { replica, applied, hash, lineage, .. } in &manifest.logs {
             let theirs = Standing { at: *applied, hash: *hash, lineage };
             if !self.standing(replica.id()).agrees(&theirs) {
+                reached(Point::ManifestOfAnotherHistory);
                 return Err(history_lost(replica, applied.unwrap_or(manifest.position)));
             }
         }
@@ -188,6 +192,9 @@ impl State {
             }
             let log = self.logs.entry(id).or_default();
             if theirs.applied > ours {
+                if ours.is_some() && theirs.replica != manifest.replica {
+                    reached(Point::LogLearntFromAThird);
+                }
                 log.hash = theirs.hash;
             }
             if theirs.lineage.len() > log.lineage.len() {

@@ -4,7 +4,10 @@
 use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
-use crdt_core::{DotSource, HybridClock, Position};
+use crdt_core::{
+    DotSource, HybridClock, Position,
+    planted::{Point, reached},
+};
 use futures_util::future::{Either, join_all, select};
 
 use super::{
@@ -78,6 +81,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     }
     for (reader, position) in read {
         if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
+            reached(Point::OpenerFindsHistoryLost);
             return Err(own_history_lost(&own.name, &reader, position));
         }
     }

@@ -5,7 +5,10 @@ use core::{pin::pin, time::Duration};
 use std::sync::Arc;
 
 use blake3::Hash;
-use crdt_core::Position;
+use crdt_core::{
+    Position,
+    planted::{Point, reached},
+};
 use futures_util::{StreamExt, future::select, stream};
 
 use super::{Engine, signal::Signal, state::history_lost, store::Patience, takeover::LogPlace};
@@ -187,6 +190,7 @@ impl Puller {
         engine.check_read(&state, &header.frontier, &header.replica)?;
         // SUBTLE: it may have been evicted since this pull began.
         if state.end_of(header.replica.id()).is_some_and(|last| header.position > last) {
+            reached(Point::EvictedWhileRead);
             return Ok(false);
         }
         state.apply(&engine.keyspace, segment)?;
@@ -206,6 +210,7 @@ impl Puller {
     async fn pass_seal(&mut self, engine: &Engine, found: &FoundSeal, patience: Patience) -> Result<bool, Error> {
         let position = found.seal().header.position;
         if self.log.goes_beyond(position, patience).await? {
+            reached(Point::VoidSealMet);
             return Ok(false);
         }
         let mut state = engine.state();
@@ -274,9 +279,13 @@ impl Puller {
             return Ok(Pulled::Collected(next));
         }
         if has_gone_on || !stays {
+            reached(Point::LogIsAnother);
             return Err(history_lost(&self.log.name, next));
         }
         // Whoever said that there is more was wrong, or ahead of the log; if there is, it will be said again.
+        if known {
+            reached(Point::WrongWordOfMore);
+        }
         if let Some(log) = engine.state().logs.get_mut(&self.log.name.id()) {
             log.heard = at;
         }

@@ -1,7 +1,10 @@
 //! Recovering from the own bucket alone: the newest own snapshot that verifies, and the own log behind it.
 //! Layer 4.
 
-use crdt_core::{HybridClock, Position};
+use crdt_core::{
+    HybridClock, Position,
+    planted::{Point, reached},
+};
 
 use super::{
     alarm::Alarms,
@@ -42,6 +45,10 @@ impl Recovery<'_> {
             state.restore(self.keyspace, snapshot)?;
             self.observe(snapshot.manifest.hlc);
             at = Some(snapshot.manifest.position);
+            reached(Point::RecoveryFromASnapshot);
+            if kept.len() < 2 {
+                reached(Point::RecoveryWithOneSnapshot);
+            }
         }
         self.replay(&mut state, at, sealed).await?;
         Ok((state, Kept::recovered(kept)))
@@ -76,7 +83,10 @@ impl Recovery<'_> {
                     kept.push(KeptSnapshot::of(&snapshot.manifest));
                     newest = Some(snapshot);
                 }
-                Err(error) => self.skip(&error)?,
+                Err(error) => {
+                    reached(Point::SnapshotPassedOver);
+                    self.skip(&error)?;
+                }
             }
         }
         Ok((newest, kept))
@@ -128,7 +138,10 @@ impl Recovery<'_> {
                     let epoch = epoch.ok_or_else(|| own.lost("the log goes on behind its last seal"))?;
                     next = Position::new(epoch, 0);
                 }
-                None => return Err(own.lost("a part of the own log is gone, and no snapshot that is whole covers it")),
+                None => {
+                    reached(Point::RecoveryFindsAGap);
+                    return Err(own.lost("a part of the own log is gone, and no snapshot that is whole covers it"));
+                }
             }
         }
     }

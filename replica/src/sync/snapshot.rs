@@ -4,7 +4,10 @@
 use core::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::{Dot, Frontier, Position, ReplicaId, Timestamp};
+use crdt_core::{
+    Dot, Frontier, Position, ReplicaId, Timestamp,
+    planted::{Point, reached},
+};
 use futures_util::future::select;
 
 use super::{Engine, shelf::Shelf, state::State, store::Patience};
@@ -112,6 +115,7 @@ impl Kept {
     pub(crate) fn promise_again(&mut self, said: &mut Frontier) {
         if let Some(promised) = self.promised().filter(|promised| !said.covers_all(promised)) {
             said.join(promised);
+            reached(Point::PromiseSaidAgain);
             self.acknowledge = true;
         }
     }
@@ -228,6 +232,9 @@ impl Engine {
         // SUBTLE: the manifest is created only after the own log is durable up to its frontier. A crash in between would
         // leave changes in a snapshot that were never in any log.
         self.durable.wait(manifest.position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        if self.keyspace.pending_bytes() > 0 {
+            reached(Point::ChangesWhileFrozen);
+        }
         manifest.parts = self.write_parts(&manifest, &roster, &frozen).await?;
         let shelf = self.own_shelf();
         let key = self.keys.manifest(&self.own.name, manifest.position);
@@ -339,6 +346,7 @@ impl Engine {
             if state.end_of(dot.replica).is_some_and(|last| last < dot.position)
                 && let Some(replica) = state.roster.get(dot.replica).cloned()
             {
+                reached(Point::MoreOfAnEvictedDeclared);
                 state.declare(&replica, dot.position);
                 self.changed.raise();
             }

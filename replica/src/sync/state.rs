@@ -5,7 +5,10 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use blake3::Hash;
-use crdt_core::{Dot, Frontier, Position, ReplicaId};
+use crdt_core::{
+    Dot, Frontier, Position, ReplicaId,
+    planted::{Point, reached},
+};
 
 use super::{
     graves::Graves,
@@ -275,7 +278,11 @@ impl State {
         match &mut log.evicted {
             Some(held) if held.last == evicted.last => held.declared.join(&evicted.declared),
             Some(held) if held.last > evicted.last => {}
-            held => *held = Some(evicted.clone()),
+            Some(held) => {
+                reached(Point::EvictionRaised);
+                *held = evicted.clone();
+            }
+            None => log.evicted = Some(evicted.clone()),
         }
     }
 

@@ -8,6 +8,7 @@ use core::{
 use std::sync::Arc;
 
 use bytes::Bytes;
+use crdt_core::planted::{Point, reached};
 
 use super::alarm::Alarms;
 use crate::{
@@ -114,7 +115,12 @@ impl Store {
         loop {
             let Some(body) = self.get(key, patience).await? else { return Ok(None) };
             match decode(&body) {
-                Ok(object) => return Ok(Some((object, body.len() as u64))),
+                Ok(object) => {
+                    if before.is_some() {
+                        reached(Point::DamagedOnItsWay);
+                    }
+                    return Ok(Some((object, body.len() as u64)));
+                }
                 Err(error) if before.replace(body.clone()).is_some_and(|before| before == body) => {
                     return Err(Error::decoding(key, error));
                 }

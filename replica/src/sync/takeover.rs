@@ -3,7 +3,10 @@
 
 use blake3::Hash;
 use bytes::Bytes;
-use crdt_core::{Frontier, Position, Timestamp};
+use crdt_core::{
+    Frontier, Position, Timestamp,
+    planted::{Point, reached},
+};
 
 use super::store::{Patience, Store};
 use crate::{
@@ -189,6 +192,9 @@ impl LogPlace {
             let seconds = u32::try_from(wall / 1_000).unwrap_or(0);
             let after = tail.position.epoch().checked_add(1).ok_or_else(|| self.lost("there is no later epoch"))?;
             let epoch = after.max(seconds);
+            if after > seconds {
+                reached(Point::EpochAheadOfTheClock);
+            }
             if self.seal(&tail, Some(epoch), wall, hlc, nonce, patience).await? {
                 return Ok(Claim { epoch, sealed: tail.position });
             }
@@ -239,7 +245,15 @@ impl LogPlace {
         }
         let bytes = encode_seal(&seal, &roster, &key, self.mac.as_ref());
         let bytes = bytes.map_err(|error| Error::encoding(&key, error))?;
-        Ok(self.put_own(&key, &bytes, patience).await? && !self.goes_beyond(tail.position, patience).await?)
+        if !self.put_own(&key, &bytes, patience).await? {
+            reached(Point::OpenerLosesTheSlot);
+            return Ok(false);
+        }
+        let is_void = self.goes_beyond(tail.position, patience).await?;
+        if is_void {
+            reached(Point::OwnSealIsVoid);
+        }
+        Ok(!is_void)
     }
 
     /// Creates an object of this writer at a free slot. False when another one is there.
@@ -251,8 +265,12 @@ impl LogPlace {
             if self.store.create(key, bytes, patience).await? == Created::New {
                 return Ok(true);
             }
-            let Some(there) = self.store.get(key, patience).await? else { continue };
+            let Some(there) = self.store.get(key, patience).await? else {
+                reached(Point::TakenSlotIsEmpty);
+                continue;
+            };
             if there == *bytes {
+                reached(Point::TakenSlotIsOurs);
                 return Ok(true);
             }
             // SUBTLE: it is read once more. One's own object that was damaged on its way looks like another's, and a replica
@@ -260,6 +278,7 @@ impl LogPlace {
             if self.store.get(key, patience).await?.as_ref() == Some(&there) {
                 return Ok(false);
             }
+            reached(Point::TakenSlotWasMisread);
         }
     }
 

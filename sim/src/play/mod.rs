@@ -1,37 +1,39 @@
 //! Playing a story: replicas are opened, write, fail and recover as it says, and everything is checked on the way.
 //! Layer 4.
 
+mod act;
 mod checks;
+mod ledger;
+mod life;
+mod notice;
+mod quiet;
+mod served;
 mod told;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use replica::{
-    BatchError, Dot, Error, ErrorKind, Replica, ReplicaId,
-    log::{Keys, LogObject, decode},
-    name::ReplicaName,
-    ports::Clock,
-};
+use replica::{Replica, Token, log::Keys, name::ReplicaName, planted};
 
-use self::told::Progress;
 use crate::{
-    history::{Did, History, Object, Process, Seen, Sort, View},
+    history::{History, Process, Seen, View},
     machine::{Executor, Region, Stop, Trace},
-    ports::{Fault, Faults, HintFaults, Journal, Party, SimBucket, SimClock, SimEntropy, SimHints, Teller, Told, What},
+    points::Points,
+    ports::{Fault, Faults, Image, Journal, SimBucket, Told},
     service::{Desk, Nobody},
-    story::{Act, Story},
+    story::{Act, REPLICAS, Story},
 };
 
-/// How long it may take from when it gets quiet until all are in step and nothing superfluous is left.
-const QUIET: Duration = Duration::from_secs(600);
+use self::{
+    ledger::Ledger,
+    life::{Member, Observer, lock},
+    told::Progress,
+};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Outcome {
     pub faults: BTreeMap<Fault, u64>,
     /// What was told: which requests met a fault, or everything.
     pub told: Vec<Told>,
+    /// Which sometimes-points it has reached.
+    pub points: Points,
 }
 
 /// A check that did not hold.
@@ -70,59 +74,49 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A process that has a replica open, or had.
+/// A client that has written in one region and reads in another.
 #[derive(Debug)]
-pub(crate) struct Life {
-    pub(crate) process: Process,
-    pub(crate) log: usize,
-    place: Region,
-    clock: SimClock,
-    links: Vec<SimBucket>,
-    pub(crate) given: Arc<Mutex<Given>>,
-    /// How far its view had got when it was looked at last.
-    pub(crate) seen: Seen,
-}
-
-/// What a process has come to.
-#[derive(Debug, Default)]
-pub(crate) struct Given {
-    pub(crate) replica: Option<Replica>,
-    pub(crate) ended: Option<(ErrorKind, String)>,
-    /// Positions that somebody relies on.
-    relied_on: Vec<u64>,
-}
-
-/// A replica of the story.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) name: ReplicaName,
-    pub(crate) life: Option<Life>,
-    /// Processes from which the name was taken, and that still run.
-    zombies: Vec<Life>,
-    /// Set when somebody was told to evict it: who, and whether that is done.
-    pub(crate) evicted: Option<(usize, Arc<AtomicBool>)>,
-    /// Positions of its log that somebody relies on.
-    pub(crate) relied_on: Vec<u64>,
+pub(crate) struct Courier {
+    /// Where it goes to.
+    to: usize,
+    /// By whom it was written.
+    from: usize,
+    pub(crate) path: String,
+    pub(crate) value: u16,
+    /// Given when the write was durable: what has been seen then, and where the write is.
+    token: Arc<Mutex<Option<(Token, u64)>>>,
+    /// What it read in the end.
+    pub(crate) read: Arc<Mutex<Option<crate::history::Truth>>>,
+    is_under_way: bool,
+    is_told: bool,
 }
 
 /// A run under way.
 pub(crate) struct Play<'a> {
-    story: &'a Story,
+    pub(crate) story: &'a Story,
     pub(crate) desk: &'a mut dyn Desk,
     /// Requests that were served, and that have not been seen in a bucket yet: which, in which log, and where.
     asked: Vec<(usize, usize, u64)>,
     pub(crate) executor: Executor,
     pub(crate) stores: Vec<SimBucket>,
     pub(crate) members: Vec<Member>,
+    pub(crate) observers: Vec<Observer>,
+    pub(crate) couriers: Vec<Courier>,
     pub(crate) history: History,
-    /// Positions under which something was done, and that have not been seen in a bucket yet.
-    waiting: Vec<(usize, u64)>,
-    ids: BTreeMap<ReplicaId, usize>,
-    /// What the author of an object of a log had published when it was cut.
-    headers: BTreeMap<(usize, u64), Seen>,
+    pub(crate) ledger: Ledger,
+    pub(crate) points: Points,
+    /// The last copy of each bucket.
+    images: Vec<Option<Image>>,
+    /// Who is cut off from something, and until when.
+    cuts: Vec<(usize, Duration)>,
+    /// What was put into buckets that this version cannot read.
+    planted: Vec<(usize, String)>,
+    /// The frontiers of two regions that were found equal last.
+    pub(crate) compared: BTreeMap<(usize, usize), Seen>,
     processes: Process,
     met: BTreeMap<Fault, u64>,
     changes: usize,
+    is_quiet: bool,
     journal: Journal,
     /// How far each process has got, as far as it was told.
     progress: BTreeMap<Process, Progress>,
@@ -146,12 +140,23 @@ pub(crate) fn play_with(story: &Story, desk: &mut dyn Desk) -> Outcome {
 }
 
 fn play_to(story: &Story, desk: &mut dyn Desk, journal: Journal) -> Outcome {
+    drop(planted::take_reached());
     let mut play = Play::new(story, desk, journal);
-    let failure = play.run().err().map(|(check, must, seen)| {
+    let ran = catch_unwind(AssertUnwindSafe(|| play.run()));
+    let broken = match ran {
+        Ok(ran) => ran.err(),
+        Err(panic) => {
+            let says = panic.downcast_ref::<String>().map(String::as_str);
+            let says = says.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why");
+            Some(("no panic", "whatever happens, nothing panics", format!("a panic: {says}")))
+        }
+    };
+    let failure = broken.map(|(check, must, seen)| {
         let at = play.executor.world().now();
         Failure { check, must, seen, at }
     });
     play.count_faults();
+    play.points.reach_inside(&planted::take_reached());
     Outcome {
         failure,
         trace: play.executor.world().trace(),
@@ -159,17 +164,12 @@ fn play_to(story: &Story, desk: &mut dyn Desk, journal: Journal) -> Outcome {
         changes: play.changes,
         faults: play.met,
         told: play.journal.take(),
+        points: play.points,
     }
 }
 
 /// The name of a check, what must hold, and what was seen.
 pub(crate) type Broken = (&'static str, &'static str, String);
-
-impl Member {
-    pub(crate) const fn is_evicted(&self) -> bool {
-        self.evicted.is_some()
-    }
-}
 
 impl<'a> Play<'a> {
     fn new(story: &'a Story, desk: &'a mut dyn Desk, journal: Journal) -> Self {
@@ -177,62 +177,81 @@ impl<'a> Play<'a> {
         let store = |region| SimBucket::new(executor.world(), &format!("region-{region}"), Faults::none());
         let stores: Vec<SimBucket> = (0..story.regions).map(store).collect();
         stores.iter().for_each(SimBucket::keep_journal);
-        let member = |region| Member {
-            name: ReplicaName::new(&format!("r{region}")).unwrap_or_else(|_| unreachable!("it is a name")),
-            life: None,
-            zombies: Vec::new(),
-            evicted: None,
-            relied_on: Vec::new(),
+        let name = |region, generation| match generation {
+            0 => format!("r{region}"),
+            _ => format!("r{region}-{}", ["a", "b", "c", "d"][generation]),
         };
-        let members: Vec<Member> = (0..story.regions).map(member).collect();
+        let members = (0..REPLICAS).flat_map(|generation| {
+            (0..story.regions).map(move |region| Member::new(&name(region, generation), region, generation == 0))
+        });
+        let members: Vec<Member> = members.collect();
         let ids = members.iter().enumerate().map(|(log, member)| (member.name.id(), log)).collect();
-        let (history, waiting, headers, met) = (History::default(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         Self {
             story,
             desk,
             asked: Vec::new(),
             executor,
+            images: vec![None; stores.len()],
             stores,
             members,
-            history,
-            waiting,
-            ids,
-            headers,
+            observers: Vec::new(),
+            couriers: Vec::new(),
+            history: History::default(),
+            ledger: Ledger { ids, ..Ledger::default() },
+            points: Points::default(),
+            cuts: Vec::new(),
+            planted: Vec::new(),
+            compared: BTreeMap::new(),
             processes: 0,
-            met,
+            met: BTreeMap::new(),
             changes: 0,
+            is_quiet: false,
             journal,
             progress: BTreeMap::new(),
         }
     }
 
     fn run(&mut self) -> Result<(), Broken> {
-        (0..self.members.len()).for_each(|region| self.open(region, true));
+        (0..self.story.regions).for_each(|region| self.open(region, true));
         for (index, step) in self.story.steps.iter().enumerate() {
-            self.pass_until(step.at)?;
-            self.tell_step(index);
-            self.act(step.region, &step.act)?;
             // To say what a request will meet changes nothing yet.
-            if !matches!(step.act, Act::Meet { .. }) {
+            let is_told_ahead = matches!(step.act, Act::Meet { .. });
+            self.pass_to(step.at)?;
+            if !is_told_ahead {
+                self.bury();
+            }
+            if step.region < self.members.len() {
+                self.tell_step(index);
+                match &step.act {
+                    Act::Ask(request) => self.ask(step.region, request)?,
+                    act => self.act(step.region, act),
+                }
+            }
+            if !is_told_ahead {
                 self.look()?;
             }
         }
         self.pass_until(self.story.quiet_from)?;
+        self.look()?;
         self.calm();
-        checks::settled(self, QUIET)?;
-        checks::what_the_service_promises_at_the_end(self)
+        self.settle()?;
+        self.what_the_service_promises_at_the_end()
     }
 
-    /// Lets time pass, and looks what has come of it.
+    /// Lets time pass, and looks which processes it has ended.
     pub(crate) fn pass_until(&mut self, time: Duration) -> Result<(), Broken> {
+        self.pass_to(time)?;
+        self.bury();
+        Ok(())
+    }
+
+    fn pass_to(&mut self, time: Duration) -> Result<(), Broken> {
         loop {
             let now = self.executor.world().now();
             if now >= time {
                 return Ok(());
             }
-            let stop = self.executor.pass(self.until_next_look(time - now));
-            self.tell_progress();
-            match stop {
+            match self.pass(time) {
                 Stop::Crashed(place) => self.forget(place),
                 Stop::Spinning => {
                     let seen = "tasks woke each other for ever".to_owned();
@@ -243,359 +262,104 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// Lets time pass. Where everything is told it is looked now and then how far everybody has got, which changes nothing.
+    fn pass(&mut self, time: Duration) -> Stop {
+        loop {
+            let now = self.executor.world().now();
+            let stop = self.executor.pass(self.until_next_look(time - now));
+            self.tell_progress();
+            if matches!(stop, Stop::Crashed(_) | Stop::Spinning) || self.executor.world().now() >= time {
+                return stop;
+            }
+        }
+    }
+
     /// Notes what is in the buckets by now, and checks what must always hold.
     pub(crate) fn look(&mut self) -> Result<(), Broken> {
-        let Self { waiting, stores, members, history, .. } = self;
-        waiting.retain(|(log, position)| {
-            let key = key_of(&members[*log].name, *position);
-            let Some(object) = stores[*log].created(&key) else { return true };
-            // A seal there has fenced whoever wrote that position.
-            if matches!(decode(&object, &key, None), Ok(LogObject::Segment(_))) {
-                history.publish(*log, *position);
-            }
-            false
-        });
-        let Self { asked, desk, history, .. } = self;
-        asked.retain(|(number, log, position)| {
-            let survives = history.is_published(*log, *position);
-            if survives {
-                desk.survives(*number);
-            }
-            !survives
-        });
-        for region in 0..self.members.len() {
-            self.take_relied_on(region);
-            checks::of_view(self, region)?;
+        self.take_note()?;
+        self.note_served();
+        for log in 0..self.members.len() {
+            self.take_relied_on(log);
+            checks::of_view(self, log)?;
         }
+        checks::of_observers(self)?;
+        checks::of_couriers(self)?;
+        checks::equal_frontiers_mean_equal_values(self)?;
+        self.send_couriers();
+        self.note_zombies();
         Ok(())
     }
 
-    /// No more faults, and everybody is there.
-    fn calm(&mut self) {
-        for region in 0..self.members.len() {
-            self.take_relied_on(region);
-            let member = &mut self.members[region];
-            for life in member.zombies.drain(..).chain(member.life.take()) {
-                for link in &life.links {
-                    for fault in Fault::ALL {
-                        *self.met.entry(fault).or_default() += link.met(fault);
-                    }
-                }
-                self.executor.crash(life.place);
-                self.journal.tell(self.executor.world().now(), life.party(), What::Gone);
-            }
-        }
-        // What was under way lands, late as it may be.
-        let late = self.story.faults.late_max + Duration::from_secs(10);
-        self.executor.pass(late);
-        (0..self.members.len()).for_each(|region| self.open(region, false));
-    }
-
-    fn count_faults(&mut self) {
-        for life in self.members.iter().flat_map(|member| member.life.iter().chain(&member.zombies)) {
-            for fault in Fault::ALL {
-                *self.met.entry(fault).or_default() += life.links.iter().map(|link| link.met(fault)).sum::<u64>();
-            }
-        }
-    }
-
-    fn take_relied_on(&mut self, region: usize) {
-        let Member { life, zombies, relied_on, .. } = &mut self.members[region];
-        for life in life.iter().chain(&*zombies) {
-            relied_on.append(&mut lock(&life.given).relied_on);
+    /// Processes that have ended at a request of their own are gone.
+    fn bury(&mut self) {
+        let lives = self.members.iter().flat_map(|member| member.life.iter().chain(&member.zombies));
+        let over: Vec<_> = lives.filter_map(|life| Some((life.place, life.gate.ended()?, life.is_open()))).collect();
+        for (place, moment, is_open) in over {
+            self.points.reach(act::ended_at(moment, is_open));
+            self.executor.crash(place);
+            self.forget(place);
         }
     }
 
     /// A process is gone.
     fn forget(&mut self, place: Region) {
         self.tell_gone(place);
-        for region in 0..self.members.len() {
-            self.take_relied_on(region);
-            let member = &mut self.members[region];
-            member.zombies.retain(|life| life.place != place);
-            if member.life.as_ref().is_some_and(|life| life.place == place) {
-                member.life = None;
+        for log in 0..self.members.len() {
+            self.take_relied_on(log);
+            let member = &mut self.members[log];
+            let gone = member.life.take_if(|life| life.place == place);
+            let zombies = member.zombies.extract_if(.., |life| life.place == place);
+            for life in gone.into_iter().chain(zombies) {
+                count_faults(&mut self.met, &life.links);
             }
         }
     }
 
-    fn act(&mut self, region: usize, act: &Act) -> Result<(), Broken> {
-        match act {
-            Act::Change(changes) => self.change(region, changes, false),
-            Act::Ask(request) => self.ask(region, request)?,
-            Act::ChangeAsZombie(changes) => self.change(region, changes, true),
-            Act::Rely => self.rely(region),
-            Act::Crash => {
-                if let Some(life) = &self.members[region].life {
-                    let place = life.place;
-                    self.executor.crash(place);
-                    self.forget(place);
-                }
-            }
-            Act::CrashAfter(polls) => {
-                if let Some(life) = &self.members[region].life {
-                    self.executor.crash_after(life.place, self.executor.polls(life.place) + polls);
-                }
-            }
-            Act::Open => {
-                if let Some(life) = self.members[region].life.take() {
-                    self.members[region].zombies.push(life);
-                }
-                self.open(region, true);
-            }
-            Act::Close => {
-                if let Some((life, replica)) = self.live(region) {
-                    let place = life.place;
-                    self.executor.spawn(place, async move { replica.close().await });
-                }
-            }
-            Act::Cut { from, lasts } => {
-                if let Some(life) = &self.members[region].life {
-                    let now = self.executor.world().now();
-                    life.links[*from].unreachable(now..now + *lasts);
-                }
-            }
-            Act::Clock(offset) => {
-                if let Some(life) = &self.members[region].life {
-                    life.clock.set_offset_ms(*offset);
-                }
-            }
-            Act::Meet { bucket, request, fault, skip, older } => {
-                let Member { life, zombies, .. } = &self.members[region];
-                let life = life.iter().chain(zombies.iter().rev()).nth(*older);
-                life.iter().for_each(|life| life.links[*bucket].meet(*request, *fault, *skip));
-            }
-            Act::Evict(other) => {
-                let is_free = self.members.iter().all(|member| member.evicted.is_none());
-                if is_free && self.live(region).is_some() {
-                    // From here on nobody relies on what it writes.
-                    self.members[*other].evicted = Some((region, Arc::default()));
-                    self.evict_again();
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An operator who was not answered asks again.
-    pub(crate) fn evict_again(&self) {
-        for member in &self.members {
-            let Some((operator, is_done)) = &member.evicted else { continue };
-            if let Some((life, replica)) = self.live(*operator)
-                && !is_done.load(Ordering::Relaxed)
-            {
-                let (name, is_done) = (member.name.clone(), Arc::clone(is_done));
-                self.executor.spawn(life.place, async move {
-                    if replica.evict(name.as_str(), None).await.is_ok() {
-                        is_done.store(true, Ordering::Relaxed);
-                    }
-                });
-            }
+    fn count_faults(&mut self) {
+        let lives = self.members.iter().flat_map(|member| member.life.iter().chain(&member.zombies));
+        for links in lives.map(|life| &life.links).chain(self.observers.iter().map(|observer| &observer.links)) {
+            count_faults(&mut self.met, links);
         }
     }
 
-    /// The replica of a region, if one is open and takes writes.
-    fn live(&self, region: usize) -> Option<(&Life, Replica)> {
-        let life = self.members[region].life.as_ref()?;
-        let replica = lock(&life.given).replica.clone()?;
-        Some((life, replica))
-    }
-
-    fn change(&mut self, region: usize, changes: &[(Object, Did)], by_zombie: bool) {
-        let member = &self.members[region];
-        let life = if by_zombie { member.zombies.last() } else { member.life.as_ref() };
-        let Some(life) = life else { return };
-        let Some(replica) = lock(&life.given).replica.clone() else { return };
-        let seen = self.seen_by(&replica);
-        // A deletion is of every kind that is live there.
-        let written = replica.batch(|batch| {
-            changes.iter().for_each(|(object, did)| put(batch, object, *did));
-            Ok::<(), BatchError>(())
-        });
-        let Ok(written) = written else { return };
-        let (process, log, position) = (life.process, life.log, u64::from(written.position()));
-        for ((path, sort), did) in changes {
-            let sorts: &[Sort] = if *did == Did::Delete { &Sort::ALL } else { &[*sort] };
-            for sort in sorts {
-                self.history.record((process, log), position, (path.clone(), *sort), *did, seen.clone());
-            }
-        }
-        self.changes += changes.len();
-        self.wait_for(log, position);
-    }
-
-    /// A client asks something of the service in a region, if it is up.
-    fn ask(&mut self, region: usize, request: &str) -> Result<(), Broken> {
-        let Some((life, replica)) = self.live(region) else { return Ok(()) };
-        let log = life.log;
-        match self.desk.serve(&replica, request) {
-            Err(seen) => return Err(("requests are read", "a request is the JSON of what the service takes", seen)),
-            Ok(None) => {}
-            Ok(Some((number, position))) => {
-                let position = u64::from(position);
-                self.changes += 1;
-                self.asked.push((number, log, position));
-                self.wait_for(log, position);
-            }
-        }
-        Ok(())
-    }
-
-    /// Something was done under this position: its log is looked through until it is there.
-    fn wait_for(&mut self, log: usize, position: u64) {
-        if self.waiting.last() != Some(&(log, position)) {
-            self.waiting.push((log, position));
+    /// Whoever was told that something is durable relies on it.
+    fn take_relied_on(&mut self, log: usize) {
+        let Member { life, zombies, relied_on, .. } = &mut self.members[log];
+        for life in life.iter().chain(&*zombies) {
+            relied_on.extend(lock(&life.given).relied_on.drain(..));
         }
     }
 
     /// What a replica has applied of each log.
     pub(crate) fn seen_by(&self, replica: &Replica) -> Seen {
-        let token = replica.token();
-        token
-            .frontier()
-            .iter()
-            .filter_map(|dot| Some((*self.ids.get(&dot.replica)?, u64::from(dot.position))))
-            .collect()
+        self.ledger.seen(replica.token().frontier())
     }
 
     /// True when a view holds whatever had been seen by those who wrote what it holds: only then is there one value that it
     /// must show. What counts is what they had seen when they cut a segment: an own tally is written as it stands then.
-    pub(crate) fn is_closed(&mut self, view: &View) -> bool {
+    pub(crate) fn is_closed(&self, view: &View) -> bool {
         let own = view.of.map(|(_, log)| log);
-        for (log, position) in &view.seen {
-            let Some(published) = self.published(*log, *position) else { return false };
+        view.seen.iter().all(|(log, position)| {
+            let Some(entry) = self.ledger.entries.get(&(*log, *position)) else { return false };
             let reaches = |(of, position): (&usize, &u64)| {
                 own == Some(*of) || view.seen.get(of).is_some_and(|seen| seen >= position)
             };
-            if !published.iter().all(reaches) {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn published(&mut self, log: usize, position: u64) -> Option<&Seen> {
-        let Self { headers, stores, members, ids, .. } = self;
-        if let Entry::Vacant(vacant) = headers.entry((log, position)) {
-            let key = key_of(&members[log].name, position);
-            let object = decode(&stores[log].created(&key)?, &key, None).ok()?;
-            let of = |dot: Dot| Some((*ids.get(&dot.replica)?, u64::from(dot.position)));
-            let seen = object.header().frontier.iter().filter_map(of);
-            vacant.insert(seen.collect());
-        }
-        headers.get(&(log, position))
-    }
-
-    fn rely(&mut self, region: usize) {
-        let Some((life, replica)) = self.live(region) else { return };
-        let (given, place) = (Arc::clone(&life.given), life.place);
-        let written = replica.batch(|_| Ok::<(), BatchError>(()));
-        if let Ok(written) = written {
-            let position = u64::from(written.position());
-            self.executor.spawn(place, async move {
-                if written.durable().await.is_ok() {
-                    lock(&given).relied_on.push(position);
-                }
-            });
-        }
-    }
-
-    fn open(&mut self, region: usize, has_faults: bool) {
-        self.processes += 1;
-        let (process, world) = (self.processes, self.executor.world().clone());
-        let name = self.members[region].name.clone();
-        let faults = if has_faults { self.story.faults.clone() } else { Faults::none() };
-        let link = |store: &SimBucket| store.link(&format!("{name} {process}"), faults.clone());
-        let links: Vec<SimBucket> = self.stores.iter().map(link).collect();
-        let by = Party { region, process };
-        self.journal.tell(world.now(), by, What::Started);
-        for (bucket, link) in links.iter().enumerate() {
-            link.tell_all(Teller { journal: self.journal.clone(), by, bucket });
-        }
-        let clock = SimClock::new(&world);
-        let hints = self.hints(&name, process, region, has_faults);
-        let place = self.executor.region(format!("{name} {process}"));
-        let given: Arc<Mutex<Given>> = Arc::default();
-        let settings = self.story.settings.clone();
-        let opening = {
-            let (given, links, clock, world) = (Arc::clone(&given), links.clone(), clock.clone(), world.clone());
-            async move {
-                let mut attempt = 0;
-                let replica = loop {
-                    attempt += 1;
-                    let entropy = Arc::new(SimEntropy::new(&world, &format!("{name} {process} {attempt}")));
-                    let port: Arc<dyn Clock> = Arc::new(clock.clone());
-                    let mut builder = Replica::builder_with(name.as_str(), links[region].clone(), port, entropy);
-                    for (peer, link) in links.iter().enumerate().filter(|(peer, _)| *peer != region) {
-                        builder = builder.peer(&format!("region-{peer}"), link.clone());
-                    }
-                    for source in &hints {
-                        builder = builder.hints(source.clone());
-                    }
-                    match builder.settings(settings.clone()).open().await {
-                        Ok(replica) => break replica,
-                        // Whoever watches over the process starts it again.
-                        Err(error) if matches!(error.kind(), ErrorKind::Store | ErrorKind::Corrupt) => {
-                            world.sleep(Duration::from_secs(1)).await;
-                        }
-                        Err(error) => return lock(&given).end(&error),
-                    }
-                };
-                lock(&given).replica = Some(replica.clone());
-                let error = replica.run().await;
-                lock(&given).end(&error);
-            }
-        };
-        self.executor.spawn(place, opening);
-        self.members[region].life = Some(Life { process, log: region, place, clock, links, given, seen: Seen::new() });
-    }
-
-    fn hints(&self, name: &ReplicaName, process: Process, region: usize, has_faults: bool) -> Vec<SimHints> {
-        let Some(faults) = &self.story.hints else { return Vec::new() };
-        let peers = self.stores.iter().enumerate().filter(|(peer, _)| *peer != region);
-        let source = |(peer, store): (usize, &SimBucket)| {
-            let faults = if has_faults { faults.clone() } else { HintFaults::none() };
-            let hints = SimHints::new(self.executor.world(), &format!("hints of {peer} for {name} {process}"), faults);
-            store.tell(&hints);
-            hints.tell_all(Teller { journal: self.journal.clone(), by: Party { region, process }, bucket: peer });
-            hints
-        };
-        peers.map(source).collect()
-    }
-
-    /// The view of a region's replica, if one is open.
-    pub(crate) fn view(&self, region: usize) -> Option<(Replica, View)> {
-        let (life, replica) = self.live(region)?;
-        let seen = self.seen_by(&replica);
-        Some((replica, View { seen, of: Some((life.process, life.log)) }))
+            entry.seen.iter().all(reaches)
+        })
     }
 }
 
-impl Given {
-    fn end(&mut self, error: &Error) {
-        self.ended = Some((error.kind(), error.to_string()));
+fn count_faults(met: &mut BTreeMap<Fault, u64>, links: &[SimBucket]) {
+    for fault in Fault::ALL {
+        *met.entry(fault).or_default() += links.iter().map(|link| link.met(fault)).sum::<u64>();
     }
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn keys() -> Keys {
+    Keys::new("").unwrap_or_else(|_| unreachable!("no root is a root"))
 }
 
 /// The key of a position in its bucket.
 pub(crate) fn key_of(name: &ReplicaName, position: u64) -> String {
-    let keys = Keys::new("").unwrap_or_else(|_| unreachable!("no root is a root"));
-    keys.log(name, position.into())
-}
-
-fn put(batch: &mut replica::Batch<'_>, (path, sort): &Object, did: Did) {
-    match (sort, did) {
-        (_, Did::Delete) => batch.delete(path),
-        (Sort::Grows, Did::Count(by)) => drop(batch.g_counter(path).add(by.unsigned_abs())),
-        (Sort::Counter, Did::Count(by)) => drop(batch.pn_counter(path).add(by)),
-        (Sort::Last, Did::Write(value)) => drop(batch.lww_register::<u16>(path).set(&value)),
-        (Sort::Every, Did::Write(value)) => drop(batch.mv_register::<u16>(path).set(&value)),
-        (Sort::Set, Did::Put(element)) => drop(batch.or_set::<u16>(path).add(&element)),
-        (Sort::Set, Did::Take(element)) => drop(batch.or_set::<u16>(path).remove(&element)),
-        _ => unreachable!("a story does to an object what can be done to it"),
-    }
+    keys().log(name, position.into())
 }

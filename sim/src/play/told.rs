@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Life, Play, lock};
+use super::{
+    Play,
+    life::{Life, lock},
+};
 use crate::{
     history::Seen,
     machine::Region,
@@ -64,7 +67,7 @@ impl Play<'_> {
                 }
                 let token = replica.token();
                 for dot in token.frontier().iter() {
-                    let Some(log) = self.ids.get(&dot.replica) else { continue };
+                    let Some(log) = self.ledger.ids.get(&dot.replica) else { continue };
                     let position = u64::from(dot.position);
                     if progress.seen.insert(*log, position) != Some(position) {
                         told.push((life.party(), What::Applied { log: *log, position }));

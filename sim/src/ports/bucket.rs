@@ -2,7 +2,6 @@
 //! Layer 2.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     fmt,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,15 +12,14 @@ use bytes::Bytes;
 use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_key, check_prefix};
 
 use super::{
-    faults::{Fault, Faults, Request},
+    faults::{Fault, Faults, Lists, Request, Way},
+    gate::{Gate, Moment},
     hints::SimHints,
     journal::{Teller, What},
-    store::{Damage, Image, Store, damaged, hash, stale_ns},
+    link::{Link, Plan, Requests},
+    store::{Damage, Effect, Happened, Image, Store, damaged, hash, stale_ns},
 };
-use crate::{
-    machine::{World, nanoseconds},
-    random::Random,
-};
+use crate::machine::{World, nanoseconds};
 
 /// A bucket as one party sees it: a store, and a link to it.
 ///
@@ -37,65 +35,42 @@ pub struct SimBucket {
     link: Arc<Mutex<Link>>,
 }
 
-/// What has been asked over one link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Requests {
-    /// How many creates.
-    pub creates: u64,
-    /// How many gets of whole objects.
-    pub gets: u64,
-    /// How many gets of ranges.
-    pub ranges: u64,
-    /// How many lists.
-    pub lists: u64,
-    /// How many lists of folders.
-    pub folders: u64,
-    /// How many deletes.
-    pub deletes: u64,
-    /// Bytes sent with creates.
-    pub sent: u64,
-    /// Bytes received from gets.
-    pub received: u64,
-}
-
-struct Link {
-    faults: Faults,
-    random: Random,
-    requests: Requests,
-    met: [u64; Fault::ALL.len()],
-    /// The times at which the store cannot be reached, in nanoseconds.
-    unreachable: Vec<Range<u64>>,
-    /// Faults that wait for their request, and how many such requests go by before it.
-    armed: VecDeque<(Request, Fault, u64)>,
-    teller: Option<Teller>,
-    /// When something was asked last, and how often in that instant without meeting anything, of each sort.
-    instant: (u64, BTreeMap<Request, u64>),
-}
-
-/// How one request goes: what it takes there and back, and what it meets.
-struct Plan {
-    there: u64,
-    back: u64,
-    fault: Option<Fault>,
-    /// A number for what else the fault needs to know.
-    draw: u64,
-}
-
 impl SimBucket {
     /// An empty store, and a link to it. The name makes its faults and delays others than those of other links.
     #[must_use]
     pub fn new(world: &World, name: &str, faults: Faults) -> Self {
-        Self { world: world.clone(), store: Arc::default(), link: Link::shared(world, name, faults) }
+        Self { world: world.clone(), store: Arc::default(), link: Link::shared(world, name, faults, 0) }
     }
 
     /// Another link to the same store.
     #[must_use]
     pub fn link(&self, name: &str, faults: Faults) -> Self {
-        Self {
-            world: self.world.clone(),
-            store: Arc::clone(&self.store),
-            link: Link::shared(&self.world, name, faults),
-        }
+        let number = {
+            let mut store = self.store();
+            store.links += 1;
+            store.links
+        };
+        let (world, store) = (self.world.clone(), Arc::clone(&self.store));
+        Self { world, store, link: Link::shared(&self.world, name, faults, number) }
+    }
+
+    /// Has this link's lists believed as far as `lists` says of their prefix. Without this all of them meet faults.
+    #[must_use]
+    pub fn with_lists(self, lists: fn(&str) -> Lists) -> Self {
+        self.ours().lists = lists;
+        self
+    }
+
+    /// Has the process at this end of the link be one that is polled through a gate.
+    #[must_use]
+    pub fn behind(self, gate: &Gate) -> Self {
+        self.ours().gate = Some(gate.clone());
+        self
+    }
+
+    /// Which of the links to its store this is.
+    pub(crate) fn number(&self) -> u32 {
+        self.ours().number
     }
 
     /// Other faults from now on, for this link.
@@ -106,7 +81,17 @@ impl SimBucket {
     /// Cuts this link between two times since the beginning. What arrives then has no effect; where only the answer is
     /// lost, the caller cannot know.
     pub fn unreachable(&self, times: Range<Duration>) {
-        self.ours().unreachable.push(nanoseconds(times.start)..nanoseconds(times.end));
+        self.ours().unreachable.push((Way::Both, nanoseconds(times.start)..nanoseconds(times.end)));
+    }
+
+    /// The same for all links to the store, one way or both.
+    pub fn away(&self, way: Way, times: Range<Duration>) {
+        self.store().away.push((way, nanoseconds(times.start)..nanoseconds(times.end)));
+    }
+
+    /// Ends every outage of the store.
+    pub fn back(&self) {
+        self.store().away.clear();
     }
 
     /// Has a request over this link meet a fault: the next one of this sort, after `skip` others that go by.
@@ -176,6 +161,24 @@ impl SimBucket {
         self.store().journal.as_ref()?.get(key).cloned()
     }
 
+    /// Puts an object there, at once, without a request and without a word in the journal.
+    pub fn plant(&self, key: &str, body: Bytes) {
+        let now = self.now();
+        self.store().plant(key, body, now);
+    }
+
+    /// Deletes objects, at once and without a request: what an operator does.
+    pub fn clear(&self, which: impl Fn(&str) -> bool) {
+        let (now, keys) = (self.now(), self.keys());
+        let mut store = self.store();
+        keys.iter().filter(|key| which(key)).for_each(|key| _ = store.delete(key, now));
+    }
+
+    /// What has happened to the store since this was asked last, if it keeps a journal.
+    pub(crate) fn take_happened(&self) -> Vec<Happened> {
+        std::mem::take(&mut self.store().happened)
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,8 +196,11 @@ impl SimBucket {
         let mut ours = self.ours();
         let link = &mut *ours;
         link.requests.count(request);
+        let lists = (link.lists)(key);
         let by_chance = link.faults.draw(request, &mut link.random);
-        let fault = link.armed(request).or(by_chance);
+        let is_sound = matches!(request, Request::List | Request::Folders) && lists != Lists::Faulty;
+        let of_lists = |fault: &Fault| matches!(fault, Fault::StaleList | Fault::PartialList | Fault::GhostKeys);
+        let fault = link.armed(request).or(by_chance).filter(|fault| !(is_sound && of_lists(fault)));
         link.asked(self.world.now(), request, key, fault);
         let draw = link.random.next();
         if let Some(fault) = fault {
@@ -218,10 +224,12 @@ impl SimBucket {
     }
 
     /// Whether the store cannot be reached at present.
-    fn is_cut(&self) -> bool {
+    fn is_cut(&self, request: Request) -> bool {
         let now = self.now();
+        let is_now = |(way, times): &(Way, Range<u64>)| way.concerns(request) && times.contains(&now);
+        let is_away = self.store().away.iter().any(is_now);
         let mut link = self.ours();
-        let cut = link.unreachable.iter().any(|times| times.contains(&now));
+        let cut = is_away || link.unreachable.iter().any(is_now);
         link.met[Fault::Unreachable as usize] += u64::from(cut);
         cut
     }
@@ -231,11 +239,19 @@ impl SimBucket {
         &self,
         request: Request,
         key: &str,
-        change: impl FnOnce(&mut Store, u64) -> Result<T, BucketError> + Send + 'static,
+        moment: Option<Moment>,
+        change: impl FnOnce(&mut Store, u64) -> Result<(T, Effect), BucketError> + Send + 'static,
     ) -> Result<(T, Option<Fault>), BucketError> {
+        self.end_at(moment, false).await;
         let plan = self.plan(request, key);
         if let Some(outcome) = plan.no_effect() {
             self.world.sleep_ns(plan.there + plan.back).await;
+            let (at, link, key_of, fault) = (self.now(), self.number(), key.to_owned(), plan.fault);
+            let mut store = self.store();
+            if store.journal.is_some() {
+                let what = Effect::Nothing;
+                store.happened.push(Happened { at, link, key: key_of, what, fault, alone: false, moment });
+            }
             return Err(lost(outcome, request, key));
         }
         let late = match plan.fault {
@@ -246,29 +262,48 @@ impl SimBucket {
             _ => 0,
         };
         let result = Arc::new(Mutex::new(None));
-        let (there, given) = (self.clone(), Arc::clone(&result));
+        let (there, given, of, fault) = (self.clone(), Arc::clone(&result), key.to_owned(), plan.fault);
         self.world.after_ns(plan.there + late, move || {
             // SUBTLE: without its caller a request may still arrive, and it may not.
-            let arrives = Arc::strong_count(&given) > 1 || late > 0 || plan.draw.is_multiple_of(2);
-            if arrives && !there.is_cut() {
-                let now = there.now();
-                let answer = change(&mut there.store(), now);
+            let alone = Arc::strong_count(&given) == 1;
+            let arrives = !alone || late > 0 || plan.draw.is_multiple_of(2);
+            if arrives && !there.is_cut(request) {
+                let (now, link) = (there.now(), there.number());
+                let answer = {
+                    let mut store = there.store();
+                    let answer = change(&mut store, now);
+                    answer.map(|(answer, what)| {
+                        if store.journal.is_some() {
+                            store.happened.push(Happened { at: now, link, key: of, what, fault, alone, moment });
+                        }
+                        answer
+                    })
+                };
                 there.note(&answer, |_| now);
                 *given.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             }
         });
         self.world.sleep_ns(plan.there + plan.back).await;
+        self.end_at(moment, true).await;
         let answer = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match answer {
             _ if matches!(plan.fault, Some(Fault::Late | Fault::AnswerLost)) => {}
             None => return Err(lost(Outcome::Unavailable, request, key)),
             Some(answer) => {
-                if !self.is_cut() {
+                if !self.is_cut(request) {
                     return answer.map(|value| (value, plan.fault));
                 }
             }
         }
         Err(lost(Outcome::Indeterminate, request, key))
+    }
+
+    /// Where the process is to end at this request it goes no further.
+    async fn end_at(&self, moment: Option<Moment>, after: bool) {
+        let gate = self.ours().gate.clone();
+        if gate.is_some_and(|gate| gate.ends_at(moment, after)) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// A request that only reads: what is read is what is there when it arrives.
@@ -278,12 +313,15 @@ impl SimBucket {
         key: &str,
         read: impl FnOnce(&Store, &Plan) -> T,
     ) -> Result<(T, Plan), BucketError> {
+        let moment = Moment::of(request, key, &[]);
+        self.end_at(moment, false).await;
         let plan = self.plan(request, key);
         self.world.sleep_ns(plan.there).await;
-        let outcome = plan.no_effect().or_else(|| self.is_cut().then_some(Outcome::Unavailable));
+        let outcome = plan.no_effect().or_else(|| self.is_cut(request).then_some(Outcome::Unavailable));
         let value = read(&self.store(), &plan);
         self.world.sleep_ns(plan.back).await;
-        match outcome.or_else(|| self.is_cut().then_some(Outcome::Unavailable)) {
+        self.end_at(moment, true).await;
+        match outcome.or_else(|| self.is_cut(request).then_some(Outcome::Unavailable)) {
             Some(outcome) => Err(lost(outcome, request, key)),
             None => Ok((value, plan)),
         }
@@ -292,7 +330,13 @@ impl SimBucket {
     async fn get_some(&self, key: &str, range: Option<(u64, u64)>) -> Result<Option<Bytes>, BucketError> {
         check_key(key)?;
         let request = if range.is_some() { Request::Range } else { Request::Get };
-        let (body, plan) = self.read(request, key, |store, _| store.get(key).cloned()).await?;
+        let (body, plan) = self
+            .read(request, key, |store, plan| {
+                let there = store.get(key)?;
+                let wrong = (plan.fault == Some(Fault::WrongBody)).then(|| store.another(key, plan.draw)).flatten();
+                Some(wrong.unwrap_or(there).clone())
+            })
+            .await?;
         let Some(mut body) = body else { return Ok(None) };
         if let Some((start, length)) = range {
             let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
@@ -329,12 +373,27 @@ impl SimBucket {
         answer
     }
 
-    /// The time of a stale list.
-    fn stale_at(&self, plan: &Plan) -> Option<u64> {
-        (plan.fault == Some(Fault::StaleList)).then(|| {
-            let most = stale_ns(self.ours().faults.stale_max);
-            self.now().saturating_sub(1 + plan.draw % most.max(1))
-        })
+    /// What a list shows.
+    fn page(&self, store: &Store, plan: &Plan, prefix: &str, after: Option<&str>, limit: usize) -> Page {
+        match plan.fault {
+            Some(Fault::StaleList) => {
+                let most = stale_ns(self.ours().faults.stale_max);
+                let at = self.now().saturating_sub(1 + plan.draw % most.max(1));
+                store.list_at(at, prefix, after, limit)
+            }
+            Some(Fault::GhostKeys) => store.list_with_ghosts(prefix, after, limit),
+            Some(Fault::PartialList) => {
+                let mut page = store.list(prefix, after, limit);
+                let all = page.objects.clone();
+                page.objects.retain(|stored| hash(stored.key.as_bytes(), plan.draw) & 4 == 0);
+                if page.more && page.objects.is_empty() {
+                    page.objects = all;
+                }
+                page
+            }
+            _ if (self.ours().lists)(prefix) == Lists::Empty => Page::default(),
+            _ => store.list(prefix, after, limit),
+        }
     }
 }
 
@@ -345,16 +404,18 @@ impl Bucket for SimBucket {
             self.ours().requests.sent += body.len() as u64;
             self.world.note(hash(&body, 0));
             let (owned, telling) = (key.to_owned(), self.telling());
+            let moment = Moment::of(Request::Create, key, &body);
             let change = move |store: &mut Store, now| {
-                let held = telling.as_ref().map(|_| body.clone());
-                let created = store.create(&owned, body, now)?;
+                let created = store.create(&owned, body.clone(), now)?;
                 if created == Created::New {
-                    landed(telling, now, &owned, held);
+                    landed(telling, now, &owned, Some(body.clone()));
                     store.listeners.iter().for_each(|hints| hints.created(&owned));
+                    return Ok((created, Effect::Created(body)));
                 }
-                Ok(created)
+                let same = store.get(&owned) == Some(&body);
+                Ok((created, Effect::Exists { same }))
             };
-            let answer = self.change(Request::Create, key, change).await;
+            let answer = self.change(Request::Create, key, moment, change).await;
             match self.answered(Request::Create, key, answer, |(created, _)| format!("{created:?}"))? {
                 (Created::New, Some(Fault::OwnExists)) => Ok(Created::Exists),
                 (created, _) => Ok(created),
@@ -390,10 +451,7 @@ impl Bucket for SimBucket {
         Box::pin(async move {
             check_prefix(prefix)?;
             let limit = limit.max(1);
-            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
-                Some(at) => store.list_at(at, prefix, after, limit),
-                None => store.list(prefix, after, limit),
-            };
+            let read = |store: &Store, plan: &Plan| self.page(store, plan, prefix, after, limit);
             let answer = self.read(Request::List, prefix, read).await.map(|(page, _)| page);
             self.answered(Request::List, prefix, answer, |page| format!("{} keys", page.objects.len()))
         })
@@ -402,9 +460,12 @@ impl Bucket for SimBucket {
     fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>> {
         Box::pin(async move {
             check_prefix(prefix)?;
-            let read = |store: &Store, plan: &Plan| match self.stale_at(plan) {
-                Some(at) => store.folders_at(at, prefix),
-                None => store.folders(prefix),
+            let read = |store: &Store, plan: &Plan| match plan.fault {
+                Some(Fault::StaleList | Fault::PartialList | Fault::GhostKeys) => {
+                    Store::folders_of(&self.page(store, plan, prefix, None, usize::MAX), prefix)
+                }
+                _ if (self.ours().lists)(prefix) == Lists::Empty => Vec::new(),
+                _ => store.folders(prefix),
             };
             let answer = self.read(Request::Folders, prefix, read).await.map(|(folders, _)| folders);
             self.answered(Request::Folders, prefix, answer, |folders| format!("{} folders", folders.len()))
@@ -416,11 +477,12 @@ impl Bucket for SimBucket {
             check_key(key)?;
             let (owned, telling) = (key.to_owned(), self.telling());
             let change = move |store: &mut Store, now| {
-                store.delete(&owned, now);
+                let what = if store.delete(&owned, now) { Effect::Deleted } else { Effect::NotThere };
                 landed(telling, now, &owned, None);
-                Ok(())
+                Ok(((), what))
             };
-            let answer = self.change(Request::Delete, key, change).await.map(|_| ());
+            let moment = Moment::of(Request::Delete, key, &[]);
+            let answer = self.change(Request::Delete, key, moment, change).await.map(|_| ());
             self.answered(Request::Delete, key, answer, |()| "done".to_owned())
         })
     }
@@ -429,76 +491,6 @@ impl Bucket for SimBucket {
 impl fmt::Debug for SimBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimBucket").field("requests", &self.requests()).finish_non_exhaustive()
-    }
-}
-
-impl Plan {
-    /// What is answered instead of doing anything.
-    const fn no_effect(&self) -> Option<Outcome> {
-        match self.fault {
-            Some(Fault::Failed) => Some(Outcome::Unavailable),
-            Some(Fault::Throttled) => Some(Outcome::Throttled),
-            Some(Fault::Refused) => Some(Outcome::Refused),
-            _ => None,
-        }
-    }
-}
-
-impl Link {
-    fn shared(world: &World, name: &str, faults: Faults) -> Arc<Mutex<Self>> {
-        let random = world.random(name);
-        Arc::new(Mutex::new(Self {
-            faults,
-            random,
-            requests: Requests::default(),
-            met: [0; Fault::ALL.len()],
-            unreachable: Vec::new(),
-            armed: VecDeque::new(),
-            teller: None,
-            instant: (0, BTreeMap::new()),
-        }))
-    }
-
-    /// The fault that waits for a request, if it is its turn.
-    fn armed(&mut self, request: Request) -> Option<Fault> {
-        let at = self.armed.iter().position(|(of, ..)| *of == request)?;
-        let (_, fault, skip) = &mut self.armed[at];
-        let fault = *fault;
-        if *skip > 0 {
-            *skip -= 1;
-            return None;
-        }
-        self.armed.remove(at);
-        Some(fault)
-    }
-
-    /// Tells of a request.
-    fn asked(&mut self, now: Duration, request: Request, key: &str, fault: Option<Fault>) {
-        let Some(teller) = &self.teller else { return };
-        if self.instant.0 != nanoseconds(now) {
-            self.instant = (nanoseconds(now), BTreeMap::new());
-        }
-        let unharmed = self.instant.1.entry(request).or_default();
-        if fault.is_some() || teller.journal.has_all() {
-            let (bucket, key, skip) = (teller.bucket, key.to_owned(), *unharmed);
-            teller.tell(now, What::Asked { bucket, request, key, fault, skip });
-        }
-        // The next one that meets something counts from here on.
-        *unharmed = if fault.is_some() { 0 } else { *unharmed + 1 };
-    }
-}
-
-impl Requests {
-    const fn count(&mut self, request: Request) {
-        let counter = match request {
-            Request::Create => &mut self.creates,
-            Request::Get => &mut self.gets,
-            Request::Range => &mut self.ranges,
-            Request::List => &mut self.lists,
-            Request::Folders => &mut self.folders,
-            Request::Delete => &mut self.deletes,
-        };
-        *counter += 1;
     }
 }
 

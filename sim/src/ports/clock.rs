@@ -27,19 +27,28 @@ struct Settings {
     elapsed: u64,
     drift_ppm: i32,
     offset_ms: i64,
+    /// What the wall clock shows, if it stands.
+    stands_at: Option<u64>,
 }
 
 impl SimClock {
     /// A clock that is right.
     #[must_use]
     pub fn new(world: &World) -> Self {
-        let settings = Settings { since: 0, elapsed: 0, drift_ppm: 0, offset_ms: 0 };
+        let settings = Settings { since: 0, elapsed: 0, drift_ppm: 0, offset_ms: 0, stands_at: None };
         Self { world: world.clone(), settings: Arc::new(Mutex::new(settings)) }
     }
 
-    /// Sets the wall clock to run this much ahead of the right time, or behind: it jumps.
+    /// Sets the wall clock to run this much ahead of the right time, or behind: it jumps. One that stood goes on.
     pub fn set_offset_ms(&self, offset_ms: i64) {
-        self.settings().offset_ms = offset_ms;
+        let mut settings = self.settings();
+        (settings.offset_ms, settings.stands_at) = (offset_ms, None);
+    }
+
+    /// Makes the wall clock stand still. Waiting takes as long as before.
+    pub fn stop(&self) {
+        let now = self.wall_ms();
+        self.settings().stands_at = Some(now);
     }
 
     /// Makes it run fast or slow by this much, from now on; at most half as fast again, or half as fast.
@@ -70,7 +79,8 @@ impl Clock for SimClock {
     fn wall_ms(&self) -> u64 {
         let now = nanoseconds(self.world.now());
         let settings = self.settings();
-        (BEGINNING_MS + settings.elapsed_at(now) / 1_000_000).saturating_add_signed(settings.offset_ms)
+        let runs = || (BEGINNING_MS + settings.elapsed_at(now) / 1_000_000).saturating_add_signed(settings.offset_ms);
+        settings.stands_at.unwrap_or_else(runs)
     }
 
     fn elapsed(&self) -> Duration {

@@ -19,7 +19,11 @@ pub enum Fault {
     Refused,
     /// It takes a hundred times as long.
     Slow,
-    /// A create or delete has its effect, and the answer is lost.
+    /// A create or delete fails with a 500 or 503 that does not say whether it had an effect. It had none.
+    Unsure,
+    /// A create is told of a conflict with another request, a 409, and had no effect. It is to be repeated.
+    Conflict,
+    /// A create or delete has its effect, and the answer is lost, or is a 500 or 503.
     AnswerLost,
     /// A create or delete is given up, and has its effect once, later.
     Late,
@@ -29,25 +33,36 @@ pub enum Fault {
     Truncated,
     /// An object is read with one bit flipped.
     Flipped,
+    /// A read answers with another object's body.
+    WrongBody,
     /// A list, or the folders, are those of some time ago.
     StaleList,
+    /// A list, or the folders, leave some out.
+    PartialList,
+    /// A list, or the folders, name what was deleted within the last minute beside what is there.
+    GhostKeys,
     /// The bucket cannot be reached. Not drawn: see [`SimBucket::unreachable`](crate::SimBucket::unreachable).
     Unreachable,
 }
 
 impl Fault {
     /// Each of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Failed,
         Self::Throttled,
         Self::Refused,
         Self::Slow,
+        Self::Unsure,
+        Self::Conflict,
         Self::AnswerLost,
         Self::Late,
         Self::OwnExists,
         Self::Truncated,
         Self::Flipped,
+        Self::WrongBody,
         Self::StaleList,
+        Self::PartialList,
+        Self::GhostKeys,
         Self::Unreachable,
     ];
 
@@ -60,12 +75,50 @@ impl Fault {
     pub(crate) const fn concerns(self, request: Request) -> bool {
         match self {
             Self::Failed | Self::Throttled | Self::Slow | Self::Unreachable => true,
-            Self::Refused | Self::AnswerLost | Self::Late => matches!(request, Request::Create | Request::Delete),
-            Self::OwnExists => matches!(request, Request::Create),
-            Self::Truncated | Self::Flipped => matches!(request, Request::Get | Request::Range),
-            Self::StaleList => matches!(request, Request::List | Request::Folders),
+            Self::Refused | Self::Unsure | Self::AnswerLost | Self::Late => request.writes(),
+            Self::Conflict | Self::OwnExists => matches!(request, Request::Create),
+            Self::Truncated | Self::Flipped | Self::WrongBody => matches!(request, Request::Get | Request::Range),
+            Self::StaleList | Self::PartialList | Self::GhostKeys => {
+                matches!(request, Request::List | Request::Folders)
+            }
         }
     }
+}
+
+/// Which requests an outage concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// All of them.
+    Both,
+    /// Those that read; what is written has its effect.
+    Reads,
+    /// Those that write; what is there can be read.
+    Writes,
+}
+
+impl Way {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Both, Self::Reads, Self::Writes];
+
+    pub(crate) const fn concerns(self, request: Request) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Reads => !request.writes(),
+            Self::Writes => request.writes(),
+        }
+    }
+}
+
+/// How far the lists of a link can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lists {
+    /// They meet the faults of lists.
+    Faulty,
+    /// They are always right.
+    Sound,
+    /// They are always empty: what is there must be found otherwise.
+    Empty,
 }
 
 /// The sorts of requests.
@@ -84,6 +137,12 @@ pub enum Request {
     Folders,
     /// An object is deleted.
     Delete,
+}
+
+impl Request {
+    pub(crate) const fn writes(self) -> bool {
+        matches!(self, Self::Create | Self::Delete)
+    }
 }
 
 /// How often each fault occurs to those requests that it concerns, and how long everything takes.

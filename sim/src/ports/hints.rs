@@ -33,11 +33,13 @@ pub enum HintFault {
     Wrong,
     /// It does not say which key.
     Vague,
+    /// It names the place in another replica's log.
+    Foreign,
 }
 
 impl HintFault {
     /// Each of them.
-    pub const ALL: [Self; 5] = [Self::Lost, Self::Doubled, Self::Late, Self::Wrong, Self::Vague];
+    pub const ALL: [Self; 6] = [Self::Lost, Self::Doubled, Self::Late, Self::Wrong, Self::Vague, Self::Foreign];
 }
 
 /// How often each fault occurs, and how long hints take.
@@ -156,6 +158,7 @@ impl SimHints {
         let named = match fault {
             Some(HintFault::Wrong) => Some(wrong(key, random)),
             Some(HintFault::Vague) => None,
+            Some(HintFault::Foreign) => Some(foreign(key, random)),
             _ => Some(key.to_owned()),
         };
         if let Some(teller) = &state.teller {
@@ -200,6 +203,15 @@ fn wrong(key: &str, random: &mut Random) -> String {
         2 => "nobody",
         _ => "?",
     };
+    segments.join("/")
+}
+
+/// The same place in the log of another region's replica.
+fn foreign(key: &str, random: &mut Random) -> String {
+    let mut segments: Vec<&str> = key.split('/').collect();
+    if let Some(name) = segments.get_mut(2) {
+        *name = ["r0", "r1", "r2", "r1-b"][random.below(4) as usize];
+    }
     segments.join("/")
 }
 

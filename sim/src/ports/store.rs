@@ -3,14 +3,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Bound,
+    ops::{Bound, Range},
     time::Duration,
 };
 
 use bytes::Bytes;
 use replica::ports::{BucketError, Created, Outcome, Page, Stored};
 
-use super::hints::SimHints;
+use super::{
+    faults::{Fault, Way},
+    gate::Moment,
+    hints::SimHints,
+};
 use crate::machine::nanoseconds;
 
 /// For how long a list can be stale, and so for how long what was deleted is remembered.
@@ -53,6 +57,42 @@ pub(crate) struct Store {
     pub(crate) listeners: Vec<SimHints>,
     /// Every key that was ever created, with what it held first, if that is kept.
     pub(crate) journal: Option<BTreeMap<String, Bytes>>,
+    /// What has happened since it was asked last, if the journal is kept.
+    pub(crate) happened: Vec<Happened>,
+    /// The times at which nobody can reach it, in nanoseconds.
+    pub(crate) away: Vec<(Way, Range<u64>)>,
+    /// How many links there are.
+    pub(crate) links: u32,
+}
+
+/// A request that had an effect, or would have had.
+#[derive(Clone, Debug)]
+pub(crate) struct Happened {
+    /// When.
+    pub(crate) at: u64,
+    /// Over which link.
+    pub(crate) link: u32,
+    pub(crate) key: String,
+    pub(crate) what: Effect,
+    /// What the request met.
+    pub(crate) fault: Option<Fault>,
+    /// True when nobody waited for its answer any more.
+    pub(crate) alone: bool,
+    pub(crate) moment: Option<Moment>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// An object was created, and this is it.
+    Created(Bytes),
+    /// There was one: this one, or another.
+    Exists { same: bool },
+    /// An object was deleted.
+    Deleted,
+    /// There was none to delete.
+    NotThere,
+    /// It failed, and had no effect.
+    Nothing,
 }
 
 impl Store {
@@ -76,13 +116,16 @@ impl Store {
         self.objects.get(key).map(|object| &object.body)
     }
 
-    pub(crate) fn delete(&mut self, key: &str, now: u64) {
+    /// Returns whether there was one.
+    pub(crate) fn delete(&mut self, key: &str, now: u64) -> bool {
         if let Some(Object { body, since }) = self.objects.remove(key) {
             while self.deleted.front().is_some_and(|oldest| oldest.at + STALE_MAX_NS < now) {
                 self.deleted.pop_front();
             }
             self.deleted.push_back(Deleted { key: key.to_owned(), size: body.len() as u64, since, at: now });
+            return true;
         }
+        false
     }
 
     pub(crate) fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Page {
@@ -107,6 +150,32 @@ impl Store {
         Page { objects, more: found.next().is_some() }
     }
 
+    /// The list with what was deleted lately.
+    pub(crate) fn list_with_ghosts(&self, prefix: &str, after: Option<&str>, limit: usize) -> Page {
+        let ghosts = self.deleted.iter().filter(|ghost| ghost.key.starts_with(prefix));
+        let ghosts = ghosts.filter(|ghost| after.is_none_or(|after| ghost.key.as_str() > after));
+        let all: BTreeMap<_, _> = ghosts
+            .map(|ghost| Stored { key: ghost.key.clone(), size: ghost.size })
+            .chain(self.under(prefix, after).map(|(key, object)| stored(key, object)))
+            .map(|stored| (stored.key.clone(), stored))
+            .collect();
+        let mut found = all.into_values();
+        let objects = found.by_ref().take(limit).collect();
+        Page { objects, more: found.next().is_some() }
+    }
+
+    /// Another object than that of this key, by a number.
+    pub(crate) fn another(&self, key: &str, number: u64) -> Option<&Bytes> {
+        let count = (self.objects.len() as u64).max(1);
+        let (_, object) = self.objects.iter().filter(|(other, _)| *other != key).nth((number % count) as usize)?;
+        Some(&object.body)
+    }
+
+    /// Puts an object there, as no replica of this version would.
+    pub(crate) fn plant(&mut self, key: &str, body: Bytes, now: u64) {
+        self.objects.insert(key.to_owned(), Object { body, since: now });
+    }
+
     pub(crate) fn folders(&self, prefix: &str) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         // From one folder on to the next, however many objects there are in it.
@@ -129,9 +198,8 @@ impl Store {
         names
     }
 
-    /// The folders as they were at some time.
-    pub(crate) fn folders_at(&self, at: u64, prefix: &str) -> Vec<String> {
-        let page = self.list_at(at, prefix, None, usize::MAX);
+    /// The folders of the objects of a list.
+    pub(crate) fn folders_of(page: &Page, prefix: &str) -> Vec<String> {
         let names = page.objects.iter().filter_map(|stored| stored.key.strip_prefix(prefix)?.split_once('/'));
         let names: BTreeSet<_> = names.map(|(name, _)| name.to_owned()).collect();
         names.into_iter().collect()

@@ -190,16 +190,21 @@ impl Shrinking<'_> {
 
 /// Takes a region out of a story, and whatever concerns it. Those above it move down.
 fn without(story: &mut Story, gone: usize) {
-    let concerns = |act: &Act| match act {
-        Act::Cut { from: other, .. } | Act::Evict(other) | Act::Meet { bucket: other, .. } => *other == gone,
-        _ => false,
-    };
+    let regions = story.regions;
+    // The replicas of a region are as many apart as there are regions.
+    let moved =
+        |replica: usize| replica / regions * (regions - 1) + replica % regions - usize::from(replica % regions > gone);
     story.regions -= 1;
-    story.steps.retain(|step| step.region != gone && !concerns(&step.act));
+    story.steps.retain(|step| {
+        let of_it = step.act.replica().is_some_and(|replica| replica % regions == gone);
+        step.region % regions != gone && step.act.bucket() != Some(&gone) && !of_it
+    });
     for step in &mut story.steps {
-        step.region -= usize::from(step.region > gone);
-        if let Act::Cut { from: other, .. } | Act::Evict(other) | Act::Meet { bucket: other, .. } = &mut step.act {
-            *other -= usize::from(*other > gone);
+        step.region = moved(step.region);
+        match &mut step.act {
+            Act::Cut { from: bucket, .. } | Act::Meet { bucket, .. } => *bucket -= usize::from(*bucket > gone),
+            Act::Evict(replica) | Act::Follow(replica) => *replica = moved(*replica),
+            _ => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_json::{Serializer, Value, ser::Formatter};
 
-use super::{Act, Story};
+use super::{Act, REPLICAS, Story};
 use crate::history::{Did, Sort};
 
 /// The version of the format. A later one may say what this one cannot.
@@ -90,12 +90,11 @@ impl Story {
             if index > 0 && step.at < self.steps[index - 1].at {
                 return refuse("steps are in the order of time");
             }
-            let other = match &step.act {
-                Act::Cut { from: other, .. } | Act::Evict(other) | Act::Meet { bucket: other, .. } => *other,
-                _ => 0,
-            };
-            if step.region.max(other) >= self.regions {
+            if step.act.bucket().is_some_and(|bucket| *bucket >= self.regions) {
                 return refuse("there is no such region");
+            }
+            if step.region.max(step.act.replica().copied().unwrap_or(0)) >= self.regions * REPLICAS {
+                return refuse("there is no such replica");
             }
             if let Act::Meet { request, fault, .. } = step.act
                 && !fault.is_met_by(request)

@@ -1,4 +1,4 @@
-//! Stories drawn from a seed: which faults there are, what is written, how fast, and who goes down when.
+//! Stories drawn from a seed: which faults there are, what is written, how fast, and how long it takes.
 //! Layer 3.
 //!
 //! Swarm testing (Groce and others, 2012): each seed leaves things out at random, since what one fault hides shows when it is
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use replica::Settings;
 
-use super::{Act, Step, Story};
+use super::{Act, Step, Story, troubles::troubles};
 use crate::{
     history::{Did, Object, Sort},
     ports::{Fault, Faults, HintFault, HintFaults},
@@ -21,16 +21,54 @@ pub fn generate(seed: u64, regions: usize) -> Story {
     let mut random = Random::named(seed, "story");
     let settings = settings(&mut random);
     let faults = faults(&mut random);
-    let hints = random.chance(500_000).then(|| hints(&mut random));
     let quiet_from = Duration::from_secs(20 + random.below(60));
+    let hints = random.chance(500_000).then(|| hints(&mut random, quiet_from));
     let workload = Workload::draw(&mut random, regions);
     let mut steps = workload.changes(&mut random, regions, quiet_from);
     troubles(&mut random, regions, quiet_from, &mut steps);
     steps.sort_by_key(|step| step.at);
-    Story { seed, regions, settings, faults, hints, quiet_from, steps }
+    let story = Story { seed, regions, settings, faults, hints, quiet_from, steps };
+    // The same in hours, and in weeks: it costs as much to play as the same in seconds.
+    match random.below(100) {
+        0..=7 => story.slower(60),
+        8..=10 => story.slower(1_800),
+        _ => story,
+    }
 }
 
-fn between(random: &mut Random, least: u64, most: u64) -> Duration {
+impl Story {
+    /// The same with everything that the story says of time so many times as long. Requests take as long as before.
+    fn slower(mut self, times: u32) -> Self {
+        let settings = &mut self.settings;
+        for duration in [
+            &mut settings.flush_interval,
+            &mut settings.poll_min,
+            &mut settings.poll_max,
+            &mut settings.discovery_interval,
+            &mut settings.catch_up,
+            &mut settings.snapshot_interval,
+            &mut settings.ack_interval,
+            &mut settings.retention,
+            &mut settings.max_lag,
+            &mut self.faults.late_max,
+            &mut self.quiet_from,
+        ] {
+            *duration *= times;
+        }
+        if let Some(hints) = &mut self.hints {
+            hints.late_max *= times;
+        }
+        for step in &mut self.steps {
+            step.at *= times;
+            if let Act::Cut { lasts, .. } | Act::Away { lasts, .. } | Act::Freeze(lasts) = &mut step.act {
+                *lasts *= times;
+            }
+        }
+        self
+    }
+}
+
+pub(super) fn between(random: &mut Random, least: u64, most: u64) -> Duration {
     Duration::from_millis(least + random.below(most - least + 1))
 }
 
@@ -46,29 +84,42 @@ fn settings(random: &mut Random) -> Settings {
     settings.retention = between(random, 500, 20_000);
     settings.max_lag = if random.chance(300_000) { between(random, 4_000, 30_000) } else { Duration::from_secs(3_600) };
     settings.shards = 4;
+    if random.chance(100_000) {
+        settings.pending_bytes = 200 + random.below(3_000);
+    }
+    if random.chance(50_000) {
+        settings.memory_bytes = 1_000 + random.below(20_000);
+    }
+    if random.chance(150_000) {
+        settings.segment_bytes = 100 + random.below(4_000);
+    }
     settings
 }
 
 fn faults(random: &mut Random) -> Faults {
-    let may_be: Vec<Fault> =
-        Fault::ALL.into_iter().filter(|fault| !matches!(fault, Fault::StaleList | Fault::Unreachable)).collect();
-    let most = [0, 5_000, 40_000, 90_000][random.below(4) as usize];
+    let may_be: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Unreachable).collect();
+    let most = [0, 5_000, 30_000, 70_000][random.below(4) as usize];
     let mut faults = Faults::none().some(&may_be, most, random);
     let slowest = [60, 200, 1_500][random.below(3) as usize];
     faults = faults.taking(Duration::from_millis(2), Duration::from_millis(slowest));
     faults.late_max = between(random, 100, 40_000);
+    faults.stale_max = between(random, 100, 60_000);
     faults
 }
 
-fn hints(random: &mut Random) -> HintFaults {
+fn hints(random: &mut Random, until: Duration) -> HintFaults {
     let mut hints = HintFaults::none();
     for fault in HintFault::ALL {
         if random.chance(400_000) {
             hints = hints.with(fault, u32::try_from(random.below(150_000)).unwrap_or(0));
         }
     }
+    hints.late_max = between(random, 1_000, until.as_millis() as u64);
     hints
 }
+
+/// Values from here on are as large as there may be.
+const LARGE: u16 = 60_000;
 
 /// What is written.
 struct Workload {
@@ -85,6 +136,8 @@ struct Workload {
     /// How many objects a batch changes at most.
     batch: u64,
     elements: u64,
+    /// Of 1,000,000 values, how many are as large as there may be.
+    large: u32,
     /// True when several regions change the same in the same instant.
     together: bool,
 }
@@ -100,7 +153,13 @@ impl Workload {
             objects.push((path, sort));
         }
         let one = random.below(regions as u64) as usize;
-        let writers = if random.chance(100_000) { vec![one] } else { (0..regions).collect() };
+        let mut writers: Vec<usize> = (0..regions).collect();
+        match random.below(20) {
+            0 | 1 => writers = vec![one],
+            // One region is idle for long.
+            2..=4 => writers.retain(|writer| *writer != one),
+            _ => {}
+        }
         Self {
             objects,
             writers,
@@ -109,6 +168,7 @@ impl Workload {
             deletes: [0, 5, 30][random.below(3) as usize],
             batch: 1 + random.below(4),
             elements: 1 + random.below(6),
+            large: if random.chance(20_000) { 30_000 } else { 0 },
             together: random.chance(200_000),
         }
     }
@@ -122,7 +182,11 @@ impl Workload {
             if at >= until {
                 break;
             }
-            let region = self.writers[random.below(self.writers.len() as u64) as usize];
+            let mut region = self.writers[random.below(self.writers.len() as u64) as usize];
+            // The second replica of the region, if there is one.
+            if random.chance(100_000) {
+                region += regions;
+            }
             let changes = (0..1 + random.below(self.batch)).map(|_| self.change(random)).collect();
             steps.push(Step { at, region, act: Act::Change(changes) });
             if self.together && random.chance(300_000) {
@@ -144,11 +208,12 @@ impl Workload {
         if random.below(100) < self.deletes {
             return (object, Did::Delete);
         }
-        let value = u16::try_from(random.below(self.elements)).unwrap_or(0);
+        let large = if random.chance(self.large) { LARGE } else { 0 };
+        let value = large + u16::try_from(random.below(self.elements)).unwrap_or(0);
         let did = match object.1 {
             Sort::Grows => Did::Count(random.below(5) as i64),
             Sort::Counter => Did::Count(random.below(9) as i64 - 4),
-            Sort::Last | Sort::Every => Did::Write(u16::try_from(random.below(1_000)).unwrap_or(0)),
+            Sort::Last | Sort::Every => Did::Write(large + u16::try_from(random.below(1_000)).unwrap_or(0)),
             Sort::Set if random.chance(400_000) => Did::Take(value),
             Sort::Set => Did::Put(value),
         };
@@ -157,55 +222,12 @@ impl Workload {
 }
 
 fn path(random: &mut Random, number: u64) -> String {
-    match random.below(8) {
+    match random.below(12) {
         0 => format!("a b+c%2F/{number}"),
         1 => format!("\u{e9}\u{4e16}/{number}"),
         2 => format!("{}{number}", "long/".repeat(100)),
+        3 => format!("{}{number}", "x".repeat(1_023)),
+        4 => format!("../{number}//"),
         _ => format!("o/{number}"),
-    }
-}
-
-/// Crashes, cuts, zombies, clocks, closings and an eviction.
-fn troubles(random: &mut Random, regions: usize, until: Duration, steps: &mut Vec<Step>) {
-    let last = until.as_millis() as u64 - 2_000;
-    let some = |random: &mut Random, most: u64| if random.chance(600_000) { random.below(most + 1) } else { 0 };
-    let place = |random: &mut Random| (between(random, 800, last), random.below(regions as u64) as usize);
-    for _ in 0..some(random, 8) {
-        let (at, region) = place(random);
-        let act = if random.chance(500_000) { Act::Crash } else { Act::CrashAfter(1 + random.below(60)) };
-        steps.push(Step { at, region, act });
-        // It comes back soon, late, or when it gets quiet.
-        if random.chance(800_000) {
-            steps.push(Step { at: at + between(random, 10, 9_000), region, act: Act::Open });
-        }
-    }
-    for _ in 0..some(random, 6) {
-        let (at, region) = place(random);
-        let act = Act::Cut { from: random.below(regions as u64) as usize, lasts: between(random, 200, 30_000) };
-        steps.push(Step { at, region, act });
-    }
-    for _ in 0..some(random, 2) {
-        let (at, region) = place(random);
-        steps.push(Step { at, region, act: Act::Open });
-        for _ in 0..random.below(4) {
-            let object = (format!("zombie/{}", random.below(2)), Sort::Counter);
-            let act = Act::ChangeAsZombie(vec![(object, Did::Count(1))]);
-            steps.push(Step { at: at + between(random, 0, 4_000), region, act });
-        }
-    }
-    for _ in 0..some(random, 2) {
-        let (at, region) = place(random);
-        steps.push(Step { at, region, act: Act::Close });
-        steps.push(Step { at: at + between(random, 500, 9_000), region, act: Act::Open });
-    }
-    for _ in 0..some(random, 3) {
-        let (at, region) = place(random);
-        let off = random.below(20 * 60_000) as i64 - 10 * 60_000;
-        steps.push(Step { at, region, act: Act::Clock(off) });
-    }
-    if regions > 2 && random.chance(150_000) {
-        let (at, region) = place(random);
-        let other = (region + 1 + random.below(regions as u64 - 1) as usize) % regions;
-        steps.push(Step { at, region, act: Act::Evict(other) });
     }
 }

@@ -4,6 +4,7 @@
 mod file;
 mod generate;
 mod settings;
+mod troubles;
 mod words;
 
 use std::time::Duration;
@@ -13,11 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{Did, Object},
-    ports::{Fault, Faults, HintFaults, Request},
+    ports::{Fault, Faults, HintFaults, Moment, Request, Way},
 };
 
 pub use file::{FORMAT, StoryFile};
 pub use generate::generate;
+
+/// How many replicas of one region there can be, one after the other or beside each other.
+pub(crate) const REPLICAS: usize = 4;
 
 /// Everything that happens in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +52,8 @@ pub struct Step {
     /// When, since the beginning.
     #[serde(with = "crate::milliseconds")]
     pub at: Duration,
-    /// In which region.
+    /// In which region: its first replica. With [`Story::regions`] more it is the second of that region, and so on: another
+    /// name in the same bucket, which is there once it has been opened.
     pub region: usize,
     /// What.
     pub act: Act,
@@ -86,6 +91,45 @@ pub enum Act {
     Clock(i64),
     /// Its operator evicts another region's replica.
     Evict(usize),
+    /// Its bucket is out of reach for everybody, one way or both, for so long.
+    Away {
+        /// Which requests fail.
+        way: Way,
+        /// For how long.
+        #[serde(with = "crate::milliseconds")]
+        lasts: Duration,
+    },
+    /// A copy of its bucket is made.
+    Image,
+    /// Its bucket goes back to the last copy, or is emptied if there is none.
+    RollBack,
+    /// Its process does nothing for so long, and then goes on.
+    Freeze(#[serde(with = "crate::milliseconds")] Duration),
+    /// Its clocks run fast or slow by so many millionths.
+    Drift(i32),
+    /// Its wall clock stands still.
+    StopClock,
+    /// The process ends at a request of its own.
+    CrashAt {
+        /// Of which sort.
+        moment: Moment,
+        /// How many of them go through before.
+        left: u32,
+        /// False before it is sent, true when it has had its effect.
+        after: bool,
+    },
+    /// An observer is opened there; it stays until it gets quiet.
+    Observe,
+    /// A client writes there, waits until that is durable, takes a token to another region, and reads what it has written.
+    Follow(usize),
+    /// Its replica keeps a leaderboard of all counters.
+    Rank,
+    /// A process of a later version has written to its bucket what this version cannot read: the next segment of its log, or a
+    /// newer snapshot. It is taken away again when it gets quiet.
+    Newer {
+        /// True for a snapshot.
+        is_snapshot: bool,
+    },
     /// A request of its process meets a fault.
     Meet {
         /// To whose bucket.
@@ -119,6 +163,22 @@ impl Default for Story {
 }
 
 impl Act {
+    /// The region whose bucket it names, beside its own.
+    pub(crate) const fn bucket(&self) -> Option<&usize> {
+        match self {
+            Self::Cut { from: bucket, .. } | Self::Meet { bucket, .. } => Some(bucket),
+            _ => None,
+        }
+    }
+
+    /// The replica that it names, beside its own.
+    pub(crate) const fn replica(&self) -> Option<&usize> {
+        match self {
+            Self::Evict(replica) | Self::Follow(replica) => Some(replica),
+            _ => None,
+        }
+    }
+
     /// How many objects it changes.
     #[must_use]
     pub fn changes(&self) -> usize {

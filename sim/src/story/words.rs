@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use super::{Act, Step, Story};
 use crate::{
     history::{Did, Object, Sort},
-    ports::{Fault, HintFault, Request},
+    ports::{Fault, HintFault, Moment, Request, Way},
 };
 
 impl fmt::Display for Story {
@@ -72,6 +72,29 @@ impl fmt::Display for Act {
                 write!(f, "has its clock set ahead by {}", ms(Duration::from_millis(off.unsigned_abs())))
             }
             Self::Evict(other) => write!(f, "evicts r{other}"),
+            Self::Away { way, lasts } => {
+                let what = match way {
+                    Way::Both => "answers nobody",
+                    Way::Reads => "answers no reads",
+                    Way::Writes => "takes no writes",
+                };
+                write!(f, "has a bucket that {what} for {}", ms(*lasts))
+            }
+            Self::Image => write!(f, "has its bucket copied"),
+            Self::RollBack => write!(f, "has its bucket put back to the last copy, or emptied if there is none"),
+            Self::Freeze(lasts) => write!(f, "does nothing for {}", ms(*lasts)),
+            Self::Drift(ppm) => write!(f, "has clocks that run {ppm} millionths too fast"),
+            Self::StopClock => write!(f, "has its clock stand still"),
+            Self::CrashAt { moment, left, after } => {
+                let when = if *after { "after" } else { "before" };
+                let of = if *left == 0 { "next".to_owned() } else { format!("{}th", left + 1) };
+                write!(f, "crashes {when} its {of} {}", moment.name())
+            }
+            Self::Observe => write!(f, "is observed by a process that only reads"),
+            Self::Follow(to) => write!(f, "has a client that writes, and reads it at replica {to} with a token"),
+            Self::Rank => write!(f, "keeps a leaderboard"),
+            Self::Newer { is_snapshot: true } => write!(f, "has a snapshot of a later version in its bucket"),
+            Self::Newer { is_snapshot: false } => write!(f, "has a segment of a later version in its log"),
             Self::Meet { bucket, request, fault, skip, older } => {
                 let who = if *older > 0 { "its zombie's" } else { "its" };
                 match skip {
@@ -103,6 +126,25 @@ impl Request {
     }
 }
 
+impl Moment {
+    /// What the request is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seal => "create of a seal",
+            Self::Segment => "create of a segment",
+            Self::Part => "create of a part",
+            Self::Manifest => "create of a manifest",
+            Self::ListParts => "list of parts",
+            Self::ListLog => "list of a log",
+            Self::ReadLog => "read of a log",
+            Self::ReadSnapshot => "read of a snapshot",
+            Self::DropSegment => "deletion of a segment",
+            Self::DropSnapshot => "deletion of a snapshot",
+        }
+    }
+}
+
 impl Fault {
     /// What it is called, as in files.
     #[must_use]
@@ -118,11 +160,16 @@ impl Fault {
             Self::Throttled => "is throttled",
             Self::Refused => "is refused",
             Self::Slow => "takes a hundred times as long",
+            Self::Unsure => "fails, and does not say that it had no effect",
+            Self::Conflict => "is told of a conflict, and had no effect",
             Self::AnswerLost => "has its effect, and the answer is lost",
             Self::Late => "is given up, and has its effect later",
             Self::OwnExists => "has its effect, and the answer is that the object was there",
             Self::Truncated => "is read short",
             Self::Flipped => "is read with one bit flipped",
+            Self::WrongBody => "is answered with another object's body",
+            Self::PartialList => "leaves some keys out",
+            Self::GhostKeys => "names keys that were deleted",
             Self::StaleList => "shows what was there some time ago",
             Self::Unreachable => "does not reach it",
         }

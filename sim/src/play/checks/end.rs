@@ -1,0 +1,274 @@
+//! What must hold when all has come to rest.
+//! Layer 4.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use replica::{Replica, Status};
+
+use super::{difference, frontier_is_true};
+use crate::{
+    history::{Did, Log, Sort, View},
+    play::{Broken, Play, act::step_of, life::Member, life::lock},
+};
+
+/// Everybody is back, in step, and holds nothing superfluous.
+pub(crate) fn is_settled(play: &Play<'_>) -> Result<(), Broken> {
+    let mut first: Option<(Log, Replica)> = None;
+    for (log, member) in play.there().filter(|(_, member)| member.counts()) {
+        let must = "when it is quiet, everybody comes back";
+        let ended = member.life.as_ref().and_then(|life| lock(&life.given).ended.clone());
+        let Some((replica, _)) = play.view(log).filter(|_| ended.is_none()) else {
+            return Err(("all come back", must, format!("{} does not: {ended:?}", member.name)));
+        };
+        let status = replica.status();
+        let is_behind = status.is_behind && !is_behind_for_good(play, &status);
+        if is_behind || status.pending_bytes > 0 {
+            let seen = format!(
+                "{} is behind: {}, pending: {}, alarms: {:?}, logs: {:x?}",
+                member.name, status.is_behind, status.pending_bytes, status.alarms, status.logs
+            );
+            return Err(("catches up", must, seen));
+        }
+        if status.dead_tallies > 0 || status.early_removals > 0 {
+            let all = play.there().filter_map(|(log, _)| {
+                let (replica, view) = play.view(log)?;
+                let status = replica.status();
+                Some(format!(
+                    "\n    {}: dead {}, early {}, snapshots {:?}, view {:x?}",
+                    replica.name(),
+                    status.dead_tallies,
+                    status.early_removals,
+                    status.snapshots,
+                    view.seen
+                ))
+            });
+            let all: String = all.collect();
+            let seen = format!(
+                "{} holds {} dead tallies and {} early removals{all}",
+                member.name, status.dead_tallies, status.early_removals
+            );
+            return Err(("nothing dead is left", "when all is acknowledged, what was deleted takes no memory", seen));
+        }
+        if !status.alarms.is_empty() {
+            let seen = format!("{}: {:?}", member.name, status.alarms);
+            return Err(("alarms end", "when it is quiet, nothing is wrong any more", seen));
+        }
+        if status.logs.iter().any(|log| log.agrees == Some(false)) {
+            let seen = format!("{}: {:?}", member.name, status.logs);
+            return Err(("digests agree", "equal changes give equal parts", seen));
+        }
+        if let Some((other, theirs)) = &first {
+            if let Some(differs) = difference(&replica, theirs) {
+                let seen = format!("{log} and {other} differ: {differs}");
+                return Err(("convergence", "when it is quiet, all end with the same values", seen));
+            }
+        } else {
+            first = Some((log, replica));
+        }
+    }
+    Ok(())
+}
+
+/// True when what is missing was in a bucket that was rolled back, and nobody else has it: it says so for ever.
+fn is_behind_for_good(play: &Play<'_>, status: &Status) -> bool {
+    status.logs.iter().filter(|log| log.heard > log.applied).all(|missing| {
+        let Some(of) = play.ledger.ids.get(&missing.replica.id()) else { return false };
+        let has_more = |(other, _): (Log, &Member)| {
+            let view = play.view(other).map(|(_, view)| view.seen);
+            view.is_some_and(|seen| seen.get(of).copied() > missing.applied.map(u64::from))
+        };
+        play.ledger.lost.contains_key(of) && !play.there().filter(|(_, member)| member.counts()).any(has_more)
+    })
+}
+
+/// What was said to be durable is in every view, and every view is closed.
+pub(crate) fn nothing_relied_on_is_lost(play: &Play<'_>) -> Result<(), Broken> {
+    let is_whole = !play.members.iter().any(Member::is_evicted) && play.ledger.lost.is_empty();
+    for (log, member) in play.there().filter(|(_, member)| member.counts()) {
+        let Some((_, view)) = play.view(log) else { continue };
+        // What an evicted replica wrote beyond its end is waited for by nobody.
+        if is_whole && !play.is_closed(&view) {
+            let seen = format!("{}: {:x?}", member.name, view.seen);
+            return Err(("closed at the end", "when it is quiet, every view is causally closed", seen));
+        }
+        let is_whole = |of: &Log| !play.ledger.lost.contains_key(of);
+        for (of, other) in play.there().filter(|(of, other)| other.counts() && is_whole(of)) {
+            for position in &other.relied_on {
+                let is_seen = view.seen.get(&of).is_some_and(|seen| seen >= position);
+                if !is_seen || !play.history.is_published(of, *position) {
+                    let is_published = play.history.is_published(of, *position);
+                    let (name, theirs, seen) = (&member.name, &other.name, &view.seen);
+                    let seen =
+                        format!("{theirs}'s {position:x} was durable, published: {is_published}; {name} has {seen:x?}");
+                    return Err(("nothing acknowledged is lost", "what was said to be durable is in every view", seen));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What holds beyond that.
+pub(crate) fn all(play: &mut Play<'_>) -> Result<(), Broken> {
+    newcomers_read_the_same(play)?;
+    if !play.story.seed.is_multiple_of(REST_EVERY) {
+        return changes_arrive_soon(play);
+    }
+    changes_arrive_soon(play)?;
+    nothing_is_asked_at_rest(play)
+}
+
+/// Of so many stories one is followed to its rest, which takes long.
+const REST_EVERY: u64 = 8;
+
+/// Whoever begins with a snapshot ends with the same values as who has merged every delta.
+fn newcomers_read_the_same(play: &mut Play<'_>) -> Result<(), Broken> {
+    let counts = |log: &Log| play.members[*log].counts() && play.view(*log).is_some();
+    let Some(log) = (0..play.members.len()).find(counts) else { return Ok(()) };
+    let is_whole =
+        play.ledger.deleted.is_empty() && play.ledger.lost.is_empty() && !play.members.iter().any(Member::is_evicted);
+    let home = play.members[log].home;
+    let modes: &[bool] = if is_whole { &[false, true] } else { &[false] };
+    for logs_only in modes {
+        let observer = play.observe(home, false, *logs_only);
+        play.points.reach(if *logs_only { "a newcomer reads logs alone" } else { "a newcomer reads a snapshot" });
+        let (began, pause) = (play.executor.world().now(), play.story.settings.poll_max);
+        let outcome = loop {
+            let now = play.executor.world().now();
+            play.pass_until(now + pause)?;
+            play.take_note()?;
+            let Some(newcomer) = lock(&observer.given).replica.clone() else {
+                if now > began + play.round() * 4 {
+                    break Some("it does not open".to_owned());
+                }
+                continue;
+            };
+            let Some((replica, view)) = play.view(log) else { break None };
+            let seen = View { seen: play.seen_by(&newcomer), of: None };
+            frontier_is_true(play, &seen.seen)?;
+            let covers = view.seen.iter().all(|(log, position)| seen.seen.get(log) >= Some(position));
+            if covers || now > began + play.round() * 4 {
+                let alarms = newcomer.status().alarms;
+                let missing = (!covers).then(|| format!("it has {:x?} of {:x?}: {alarms:?}", seen.seen, view.seen));
+                break missing.or_else(|| difference(&newcomer, &replica));
+            }
+        };
+        play.executor.crash(observer.place);
+        // What is collected meanwhile cannot be read without a snapshot.
+        let is_gone = *logs_only && !play.ledger.deleted.is_empty();
+        if let Some(differs) = outcome.filter(|_| !is_gone) {
+            let by = if *logs_only { "the logs" } else { "a snapshot" };
+            let seen = format!("who begins with {by} differs from {}: {differs}", play.members[log].name);
+            return Err(("deltas equal states", "merging snapshots gives what merging every delta gives", seen));
+        }
+    }
+    Ok(())
+}
+
+/// When all is well, what is written anywhere is read everywhere within a flush, a poll and some round trips.
+fn changes_arrive_soon(play: &mut Play<'_>) -> Result<(), Broken> {
+    let mut written: BTreeMap<Log, u64> = BTreeMap::new();
+    let counting: Vec<Log> = play.there().filter(|(_, member)| member.counts()).map(|(log, _)| log).collect();
+    for log in &counting {
+        let object = (format!("end/{log}"), Sort::Last);
+        if let Some(position) = play.change(*log, &[(object, Did::Write(7))], false) {
+            written.insert(*log, position);
+        }
+    }
+    let settings = &play.story.settings;
+    let bound = settings.flush_interval + settings.poll_max + Duration::from_secs(2);
+    let now = play.executor.world().now();
+    play.pass_until(now + bound)?;
+    play.look()?;
+    for log in &counting {
+        let Some((replica, view)) = play.view(*log) else { continue };
+        if let Some((of, position)) = written.iter().find(|(of, position)| view.seen.get(of) < Some(position)) {
+            let name = &play.members[*of].name;
+            let seen = format!("{} has not got {name}'s {position:x} after {bound:?}", replica.name());
+            return Err((
+                "changes arrive soon",
+                "when all is well, a change is everywhere within a flush and a poll",
+                seen,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A replica with nothing to do writes nothing, asks what its settings say, and its bucket holds what it must.
+fn nothing_is_asked_at_rest(play: &mut Play<'_>) -> Result<(), Broken> {
+    let (round, pause) = (play.round(), step_of(play.round()));
+    let until = play.executor.world().now() + round * 6;
+    while play.executor.world().now() < until {
+        let now = play.executor.world().now();
+        play.pass_until(now + pause)?;
+        play.look()?;
+    }
+    is_settled(play)?;
+    let settings = &play.story.settings;
+    let watched = (settings.poll_max + settings.discovery_interval) * 4;
+    let asked = |play: &Play<'_>| -> BTreeMap<Log, (u64, u64)> {
+        let counted = play.there().filter_map(|(log, member)| {
+            let life = member.life.as_ref().filter(|_| member.counts())?;
+            let writes = life.links.iter().map(|link| link.requests().creates + link.requests().deletes).sum();
+            let reads = life.links.iter().map(|link| link.requests().gets + link.requests().ranges).sum();
+            Some((log, (writes, reads)))
+        });
+        counted.collect()
+    };
+    let before = asked(play);
+    let now = play.executor.world().now();
+    play.pass_until(now + watched)?;
+    play.look()?;
+    let logs = play.there().count() as u64;
+    let settings = &play.story.settings;
+    let polls = watched.as_millis() as u64 / settings.poll_max.as_millis().max(1) as u64;
+    let snapshots = watched.as_millis() as u64 / settings.snapshot_interval.as_millis().max(1) as u64;
+    let most = logs * (polls * 2 + snapshots * 4 + 20);
+    for (log, (writes, reads)) in asked(play) {
+        let (writes_before, reads_before) = before.get(&log).copied().unwrap_or_default();
+        let name = &play.members[log].name;
+        if writes > writes_before {
+            let seen = format!("{name} has made {} writes in {watched:?}", writes - writes_before);
+            return Err(("nothing is written at rest", "a replica with nothing to do writes nothing", seen));
+        }
+        if reads - reads_before > most {
+            let seen = format!("{name} has made {} reads in {watched:?}, {most} would do", reads - reads_before);
+            return Err(("little is read at rest", "polling costs what the settings say", seen));
+        }
+    }
+    play.points.reach("all is at rest");
+    buckets_hold_what_they_must(play)
+}
+
+/// What a bucket holds is bounded by what its log and its snapshots must keep.
+fn buckets_hold_what_they_must(play: &Play<'_>) -> Result<(), Broken> {
+    /// Segments of the open epoch that the last snapshots and acknowledgements need.
+    const TAIL: usize = 10;
+    let broken = |seen: String| Err(("space", "at rest a bucket holds live data and what recovery needs", seen));
+    for (log, member) in play.there().filter(|(_, member)| member.counts()) {
+        if play.ledger.lost.contains_key(&log) {
+            continue;
+        }
+        let keys = play.stores[member.home].keys();
+        let under = |folder: &str| -> Vec<&String> {
+            let prefix = format!("v1/{folder}/{}/", member.name);
+            keys.iter().filter(|key| key.starts_with(&prefix)).collect()
+        };
+        let (objects, manifests, parts) = (under("log"), under("snap"), under("part"));
+        let entries = play.ledger.entries.range((log, 0)..=(log, u64::MAX));
+        let seals = entries.filter(|(_, entry)| !entry.is_segment).count();
+        if objects.len() > 2 * seals + TAIL {
+            return broken(format!("{}: {} objects in the log, with {seals} seals", member.name, objects.len()));
+        }
+        if manifests.len() > 3 {
+            return broken(format!("{}: {} manifests", member.name, manifests.len()));
+        }
+        let named =
+            |part: &&&String| play.ledger.snapshots_of(log).any(|(_, snapshot)| snapshot.parts.contains(**part));
+        if let Some(orphan) = parts.iter().find(|part| !named(part)) {
+            return broken(format!("{orphan} is named by no snapshot"));
+        }
+    }
+    Ok(())
+}

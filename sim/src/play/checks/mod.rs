@@ -1,0 +1,288 @@
+//! What must hold: each check has a name, says what must be, and what it saw.
+//! Layer 4.
+//!
+//! Those in this file hold of views at any time, those of [`buckets`] of the buckets, those of [`end`] when all has come to rest.
+
+pub(super) mod buckets;
+pub(super) mod end;
+
+use std::collections::BTreeSet;
+
+use replica::{Replica, Status, Value};
+
+use super::{
+    Broken, Play, key_of,
+    life::{Life, lock},
+};
+use crate::history::{Log, Object, Seen, Sort, Truth, View};
+
+/// What holds of the view of one replica at any time.
+pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
+    let Some((replica, view)) = play.view(log) else { return Ok(()) };
+    frontier_never_goes_back(play, log, &view)?;
+    frontier_is_true(play, &view.seen)?;
+    play.what_the_service_promises(&replica)?;
+    values_are_those_of_the_history(play, &replica, &view)?;
+    let status = replica.status();
+    caps_hold(play, log, &status)?;
+    play.count_status(log, &status);
+    let ids = &play.ledger.ids;
+    let known: Vec<Log> = status.logs.iter().filter_map(|log| ids.get(&log.replica.id()).copied()).collect();
+    let now = play.executor.world().now();
+    let Some(life) = &mut play.members[log].life else { return Ok(()) };
+    for other in known {
+        life.known.entry(other).or_insert(now);
+    }
+    leaderboard_is_a_full_count(life, &replica)
+}
+
+/// The same of observers, which must not go back either.
+pub(super) fn of_observers(play: &mut Play<'_>) -> Result<(), Broken> {
+    for number in 0..play.observers.len() {
+        let Some(replica) = lock(&play.observers[number].given).replica.clone() else { continue };
+        let view = View { seen: play.seen_by(&replica), of: None };
+        let before = &play.observers[number].seen;
+        if let Some((log, position)) = before.iter().find(|(log, position)| view.seen.get(log) < Some(position)) {
+            let seen = format!("an observer had log {log} at {position:x}, and has {:x?}", view.seen.get(log));
+            return Err(("frontier never goes back", "what a process has applied stays applied", seen));
+        }
+        frontier_is_true(play, &view.seen)?;
+        values_are_those_of_the_history(play, &replica, &view)?;
+        if play.is_closed(&view) && !view.seen.is_empty() {
+            play.points.reach("an observer has a closed view");
+        }
+        play.observers[number].seen = view.seen;
+    }
+    Ok(())
+}
+
+/// Who has waited for a token reads what was written before it was taken.
+pub(super) fn of_couriers(play: &mut Play<'_>) -> Result<(), Broken> {
+    let mut reached = 0;
+    for courier in &mut play.couriers {
+        let Some(read) = lock(&courier.read).clone() else { continue };
+        if courier.was_told() {
+            continue;
+        }
+        if read != courier.must_read() {
+            let seen = format!("{} reads as {read:?}, and must as {:?}", courier.path, courier.must_read());
+            return Err(("read your writes", "who has waited for a token reads what was written before it", seen));
+        }
+        reached += 1;
+    }
+    (0..reached).for_each(|_| play.points.reach("a token is followed"));
+    Ok(())
+}
+
+/// Whoever has read what a bucket lost does not follow who took its log over without that.
+fn lost_history_is_refused(play: &Play<'_>, before: &Seen, now: &Seen) -> Result<(), Broken> {
+    for (log, lost) in play.ledger.lost.iter().filter(|(_, lost)| lost.is_forked) {
+        let (Some(was), Some(is)) = (before.get(log), now.get(log)) else { continue };
+        let is_new = |at: &u64| play.ledger.entries.get(&(*log, *at)).is_some_and(|entry| entry.branch > 0);
+        let is_unclear = |at: &u64| play.ledger.rewritten.contains(&(*log, *at));
+        if lost.positions.contains(was) && !is_unclear(was) && !is_new(was) && is_new(is) && !is_unclear(is) && is > was
+        {
+            let seen = format!("who had read log {log} to {was:x}, which was lost, follows it to {is:x}");
+            return Err((
+                "lost history is refused",
+                "a log that was rolled back is not followed by who had read more",
+                seen,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A replica that runs never goes back.
+fn frontier_never_goes_back(play: &mut Play<'_>, log: Log, view: &View) -> Result<(), Broken> {
+    let Some(life) = &mut play.members[log].life else { return Ok(()) };
+    let back = life.seen.iter().find(|(log, position)| view.seen.get(log).is_none_or(|now| now < *position));
+    if let Some((of, position)) = back {
+        let seen = format!("{log} had log {of} at {position:x}, and has {:x?}", view.seen.get(of));
+        return Err(("frontier never goes back", "what a process has applied stays applied", seen));
+    }
+    let before = std::mem::replace(&mut life.seen, view.seen.clone());
+    lost_history_is_refused(play, &before, &view.seen)
+}
+
+/// What is applied was in its bucket, and so was what comes before it.
+fn frontier_is_true(play: &Play<'_>, seen: &Seen) -> Result<(), Broken> {
+    let entries = &play.ledger.entries;
+    for (log, position) in seen {
+        let slot = *position as u32;
+        // Of a log that was rolled back the seals may be others by now.
+        let before = play.ledger.lost.contains_key(log)
+            || match slot {
+                0 => {
+                    *position == 0 || {
+                        let epoch = (position >> 32) as u32;
+                        let mut earlier = entries.range((*log, 0)..(*log, *position));
+                        earlier.any(|(_, entry)| entry.next_epoch == Some(epoch))
+                    }
+                }
+                _ => entries.contains_key(&(*log, position - 1)),
+            };
+        if !before || !entries.contains_key(&(*log, *position)) {
+            let key = key_of(&play.members[*log].name, *position);
+            let seen = format!("a frontier has {key}, which never was, or nothing before it");
+            return Err(("frontier is true", "whatever was applied was in a bucket, without a gap", seen));
+        }
+    }
+    Ok(())
+}
+
+/// A causally closed view shows what the history of operations says; in any view what was deleted stays deleted.
+fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &View) -> Result<(), Broken> {
+    if play.ledger.is_doubtful(&view.seen) {
+        return Ok(());
+    }
+    let is_closed = play.is_closed(view);
+    for object in play.history.objects() {
+        if is_closed {
+            let (read, truth) = (read(replica, object), play.history.truth(view, object));
+            if !is_true(object, &read, &truth) {
+                let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
+                let seen =
+                    format!("{name} reads {object:?} as {read:?}, and it is {truth:?}; its view is {view:x?}{told}");
+                return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
+            }
+        } else if play.history.is_deleted(view, object) {
+            let read = read(replica, object);
+            if read != nothing(object.1) {
+                let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
+                let seen = format!("{name} reads {object:?} as {read:?}; its view is {view:x?}{told}");
+                return Err(("deleted stays deleted", "what was deleted is not there until it is written again", seen));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Replicas that have applied the same hold the same.
+pub(super) fn equal_frontiers_mean_equal_values(play: &mut Play<'_>) -> Result<(), Broken> {
+    let mut views: Vec<(Log, Replica, Seen)> = Vec::new();
+    for (log, _) in play.there() {
+        if let Some((replica, view)) = play.view(log)
+            && replica.status().pending_bytes == 0
+        {
+            views.push((log, replica, view.seen));
+        }
+    }
+    for (number, (log, replica, seen)) in views.iter().enumerate() {
+        for (other, theirs, their_seen) in &views[number + 1..] {
+            if seen != their_seen || play.compared.get(&(*log, *other)) == Some(seen) {
+                continue;
+            }
+            play.compared.insert((*log, *other), seen.clone());
+            play.points.reach("two regions have one frontier");
+            // A log that was written twice over under one position is lost history, which is refused later.
+            if play.ledger.is_doubtful(seen) {
+                continue;
+            }
+            if let Some(differs) = difference(replica, theirs) {
+                let seen = format!("{} and {} at {seen:x?} differ: {differs}", replica.name(), theirs.name());
+                return Err((
+                    "equal frontiers, equal values",
+                    "replicas that have applied the same hold the same",
+                    seen,
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// In what two replicas differ, if in anything.
+pub(super) fn difference(ours: &Replica, theirs: &Replica) -> Option<String> {
+    let (mine, others): (Vec<_>, Vec<_>) = (ours.scan("").collect(), theirs.scan("").collect());
+    if mine != others {
+        let only = mine.iter().find(|object| !others.contains(object));
+        let only = only.or_else(|| others.iter().find(|object| !mine.contains(object)));
+        return Some(format!("{only:?}"));
+    }
+    let (mine, others): (Vec<_>, Vec<_>) = (ours.conflicts("").collect(), theirs.conflicts("").collect());
+    (mine != others).then(|| format!("conflicts: {mine:?} and {others:?}"))
+}
+
+/// What waits to be written stays below its limit, and requests are not made without end.
+fn caps_hold(play: &Play<'_>, log: Log, status: &Status) -> Result<(), Broken> {
+    /// A change is made as long as the limit is not passed, so one of them may.
+    const ONE_CHANGE: u64 = 9 << 20;
+    let limit = play.story.settings.pending_bytes + ONE_CHANGE;
+    if status.pending_bytes > limit {
+        let seen = format!("{}: {} bytes wait, with a limit of {limit}", status.replica, status.pending_bytes);
+        return Err(("caps hold", "what waits for the bucket is bounded", seen));
+    }
+    let Some(life) = &play.members[log].life else { return Ok(()) };
+    let asked: u64 = life.links.iter().map(|link| link.requests().all()).sum();
+    let lasted = play.executor.world().now().saturating_sub(life.since).as_secs() + 1;
+    let busiest = play.story.settings.poll_min.min(play.story.settings.flush_interval);
+    let each_second = 1_000 / (busiest.as_millis() as u64).max(1) + 20;
+    let logs = status.logs.len() as u64 + 2;
+    let most = 2_000 + lasted * each_second * logs * 8;
+    if asked > most {
+        let seen = format!("{} has made {asked} requests in {lasted} s, {most} would be many", status.replica);
+        return Err(("caps hold", "requests are bounded in each second", seen));
+    }
+    Ok(())
+}
+
+/// What a leaderboard says is what counting everything says.
+fn leaderboard_is_a_full_count(life: &Life, replica: &Replica) -> Result<(), Broken> {
+    let Some(board) = &life.board else { return Ok(()) };
+    let count = |(key, value): (replica::key::ObjectKey, Value)| match value {
+        Value::GCounter(count) => Some((key, i128::try_from(count).unwrap_or(i128::MAX))),
+        Value::PnCounter(count) => Some((key, count)),
+        _ => None,
+    };
+    let mut all: Vec<_> = replica.scan("").filter_map(count).collect();
+    all.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+    let told: Vec<_> = board.top(usize::MAX).into_iter().map(|ranked| (ranked.key, ranked.value)).collect();
+    let sum: i128 = all.iter().map(|(_, value)| *value).sum();
+    if told == all && board.sum() == sum && board.len() == all.len() {
+        return Ok(());
+    }
+    let seen = format!("{} ranks {told:?}, and has {all:?}", replica.name());
+    Err(("leaderboard", "the index equals a full count", seen))
+}
+
+/// What an object reads as; of a register that reads as its last write, that one alone.
+pub(super) fn read(replica: &Replica, (path, sort): &Object) -> Truth {
+    let values = replica.get(path).unwrap_or_default();
+    let is_of_it = |value: &Value| {
+        matches!(
+            (value, sort),
+            (Value::GCounter(_), Sort::Grows)
+                | (Value::PnCounter(_), Sort::Counter)
+                | (Value::LwwRegister(_), Sort::Last)
+                | (Value::MvRegister(_), Sort::Every)
+                | (Value::OrSet(_), Sort::Set)
+        )
+    };
+    let number = |bytes: &[u8]| bytes.first_chunk().map_or(u16::MAX, |number| u16::from_le_bytes(*number));
+    match values.into_iter().find(is_of_it) {
+        Some(Value::GCounter(count)) => Truth::Count(i128::try_from(count).unwrap_or(i128::MAX)),
+        Some(Value::PnCounter(count)) => Truth::Count(count),
+        Some(Value::LwwRegister(write)) => Truth::Writes(write.iter().map(|bytes| number(bytes)).collect()),
+        Some(Value::MvRegister(writes)) => Truth::Writes(writes.iter().map(|bytes| number(bytes)).collect()),
+        Some(Value::OrSet(elements)) => Truth::Elements(elements.iter().map(|bytes| number(bytes)).collect()),
+        None => nothing(*sort),
+    }
+}
+
+const fn nothing(sort: Sort) -> Truth {
+    match sort {
+        Sort::Grows | Sort::Counter => Truth::Count(0),
+        Sort::Set => Truth::Elements(BTreeSet::new()),
+        Sort::Last | Sort::Every => Truth::Writes(BTreeSet::new()),
+    }
+}
+
+fn is_true((_, sort): &Object, read: &Truth, truth: &Truth) -> bool {
+    match (sort, read, truth) {
+        (Sort::Last, Truth::Writes(read), Truth::Writes(live)) => {
+            read.is_subset(live) && read.is_empty() == live.is_empty()
+        }
+        _ => read == truth,
+    }
+}
