@@ -171,6 +171,8 @@ fn of_two_writers_of_one_name_the_first_is_told_what_to_do_and_two_names_do_not_
     let codes = (first.end(), other.end());
     let says = first.complained();
     assert_eq!(codes, (Some(4), Some(0)), "{says}");
+    assert_eq!(summary(first.printed().as_bytes())["applied"], 1, "what it has made durable is counted");
+    assert!(says.contains("1 operation behind that"), "{says}");
     assert!(
         says.contains("another process has taken this replica's log over; stop this one, or open another name"),
         "{says}"
@@ -197,8 +199,13 @@ fn an_evicted_replica_writes_no_more_and_another_name_does() {
     let says = text(&output.stderr);
     assert_eq!((output.status.code(), says.contains("open one of another name")), (Some(4), true), "{says}");
     assert_eq!(fails(folder.path(), &["--region", "eu-west-1", "delete", "before"]).0, 4);
-    // The source that it had begun is anybody's now.
+    // How far it was with the source that it had begun is not known any more. Whoever begins it counts all of it again, as the
+    // help says.
     let again = ["--region", "eu-west-1", "--replica", "eu-west-1-b", "--resume", "x"];
-    assert!(applied(folder.path(), &again, line.as_bytes()).status.success());
+    let summary = summary(&applied(folder.path(), &again, line.as_bytes()).stdout);
+    assert_eq!((&summary["applied"], &summary["skipped"]), (&json!(1), &json!(0)));
     assert_eq!(value(folder.path(), "ap-southeast-1", "before"), json!(3));
+    assert!(support::says(folder.path(), &["apply", "--help"]).contains("begins at line 1 and counts again"));
+    let (code, says) = fails(folder.path(), &["evict", "us-east-1-cli"]);
+    assert_eq!((code, says.contains("`--replica us-east-1-ops`")), (2, true), "{says}");
 }

@@ -33,14 +33,11 @@ use crate::{
     args::Global,
     failure::{Failure, Outcome},
     output::Output,
+    signals::Signals,
 };
 
 /// How often the regions are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What a shell exits with when it is interrupted, and when nobody reads what is printed.
-const INTERRUPTED: u8 = 130;
-const UNREAD: u8 = 141;
 
 /// What is asked for.
 pub(crate) struct Options<'a> {
@@ -63,20 +60,17 @@ impl<'a> Options<'a> {
 }
 
 pub(crate) async fn demo(options: &Options<'_>, out: &mut Output) -> Outcome {
+    let mut signals = Signals::listen()?;
     let stage = Stage::set(options.config, options.seed)?;
     let outcome = tokio::select! {
         outcome = perform(options, &stage, out) => outcome,
-        _ = tokio::signal::ctrl_c() => {
+        code = signals.next() => {
             anstream::eprintln!("interrupted");
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(ExitCode::from(code))
         }
     };
     stage.clear().await;
-    match outcome {
-        // Only who has seen the regions agree exits with 0.
-        Err(failure) if failure.is_closed_pipe() => Ok(ExitCode::from(UNREAD)),
-        outcome => outcome,
-    }
+    outcome
 }
 
 async fn perform(options: &Options<'_>, stage: &Stage, out: &mut Output) -> Outcome {

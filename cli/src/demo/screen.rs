@@ -6,7 +6,10 @@ use anstream::{AutoStream, ColorChoice};
 use serde_json::{Value, json};
 
 use super::measure::Sight;
-use crate::{failure::Outcome, output::Output};
+use crate::{
+    failure::{Failure, Outcome},
+    output::Output,
+};
 
 /// How wide a region's column is, and what stands between two.
 const COLUMN: usize = 29;
@@ -106,8 +109,10 @@ impl<'a> Screen<'a> {
         self.out.object(object)
     }
 
+    /// Only who has seen the regions agree exits with 0, so this fails when nobody looks any more.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        self.out.flush()
+        self.out.flush()?;
+        if self.out.is_closed() { Err(Failure::unread()) } else { Ok(()) }
     }
 
     /// Tells an event.

@@ -84,6 +84,7 @@ impl Stage {
                 (temporary(folder.path())?, Some(folder))
             }
         };
+        regions.iter().try_for_each(Region::make)?;
         let names = regions.iter().map(|region| region.name.clone()).collect();
         Ok(Self {
             lines: Lines::new(),
