@@ -58,8 +58,8 @@ pub(crate) enum Command {
         are called after them with -demo behind it, below the path demo/. It exits with 0 only if every region ends up with \
         what was worked out beside them.")]
     Demo {
-        /// How long they write
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        /// How many seconds they write, 5 to 3600: what happens needs as many, and to open and to converge some more
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=3_600))]
         seconds: u64,
         /// What is written is chosen by this number
         #[arg(long, value_name = "N", default_value_t = 1)]

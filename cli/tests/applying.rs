@@ -195,6 +195,19 @@ fn an_evicted_replica_writes_no_more_and_another_name_does() {
     assert_eq!(evicted["replica"], "eu-west-1-cli");
     assert!(support::says(folder.path(), &["status"]).contains("evicted at"));
 
+    // What ends before what was read of it is not undone.
+    assert!(applied(folder.path(), &["--replica", "early"], line.as_bytes()).status.success());
+    assert!(applied(folder.path(), &["--replica", "early"], line.as_bytes()).status.success());
+    let listed = objects(&support::says(folder.path(), &["log", "early", "--json"]));
+    let first = listed.iter().find(|entry| entry["what"] == "segment").expect("a segment");
+    let first = first["position"].as_str().expect("a position");
+    let says = support::says(folder.path(), &["evict", "early", "--at", first]);
+    assert!(
+        says.contains(&format!("its log ends at {first}")) && says.contains("beyond that") && says.contains("stays"),
+        "{says}"
+    );
+    assert_eq!(value(folder.path(), "us-east-1", "before"), json!(4));
+
     let output = applied(folder.path(), &["--region", "eu-west-1"], line.as_bytes());
     let says = text(&output.stderr);
     assert_eq!((output.status.code(), says.contains("open one of another name")), (Some(4), true), "{says}");
@@ -204,7 +217,7 @@ fn an_evicted_replica_writes_no_more_and_another_name_does() {
     let again = ["--region", "eu-west-1", "--replica", "eu-west-1-b", "--resume", "x"];
     let summary = summary(&applied(folder.path(), &again, line.as_bytes()).stdout);
     assert_eq!((&summary["applied"], &summary["skipped"]), (&json!(1), &json!(0)));
-    assert_eq!(value(folder.path(), "ap-southeast-1", "before"), json!(3));
+    assert_eq!(value(folder.path(), "us-east-1", "before"), json!(5));
     assert!(support::says(folder.path(), &["apply", "--help"]).contains("begins at line 1 and counts again"));
     let (code, says) = fails(folder.path(), &["evict", "us-east-1-cli"]);
     assert_eq!((code, says.contains("`--replica us-east-1-ops`")), (2, true), "{says}");

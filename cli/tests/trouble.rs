@@ -98,6 +98,25 @@ fn reading_makes_no_directory_and_writing_only_its_own() {
 }
 
 #[test]
+fn a_watch_tells_what_it_cannot_read() {
+    let folder = configured();
+    let bucket = folder.path().join("buckets/eu-west-1");
+    std::fs::remove_dir_all(&bucket).expect("it is removed");
+    let mut watches = [
+        Running::start(folder.path(), "plain", &["watch"]),
+        Running::start(folder.path(), "json", &["watch", "--json"]),
+    ];
+    until(|| watches.iter().all(|watch| watch.complained().contains("buckets/eu-west-1")).then_some(()));
+    for watch in &mut watches {
+        watch.signal("-TERM");
+        assert_eq!(watch.end(), Some(0));
+    }
+    let [plain, json] = watches.map(|watch| watch.complained());
+    assert!(plain.starts_with("warning: region eu-west-1: store: "), "{plain}");
+    assert!(objects(&json)[0]["warning"].as_str().is_some_and(|says| says.contains("region=eu-west-1")), "{json}");
+}
+
+#[test]
 fn a_peers_bucket_that_is_gone_is_told() {
     let folder = configured();
     let folder = folder.path();
