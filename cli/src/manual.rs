@@ -16,7 +16,7 @@ pub(crate) fn manual(cli: &mut Command) -> io::Result<String> {
     top.render_description_section(&mut page)?;
     top.render_options_section(&mut page)?;
     top.render_extra_section(&mut page)?;
-    let mut page = text(&page);
+    let mut page = text(&page).replace(".SH EXTRA\nExit codes: ", ".SH \"EXIT STATUS\"\n");
     for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
         // What all commands take stands above.
         let own = command.clone().mut_args(|argument| {
@@ -32,7 +32,7 @@ pub(crate) fn manual(cli: &mut Command) -> io::Result<String> {
         }
         man.render_extra_section(&mut section)?;
         page += &format!(".SH {}\n", command.get_name().to_uppercase());
-        page += &text(&section).replace(".SH ", ".SS ").replace(".SS EXTRA\n", "");
+        page += &text(&section).replace(".SH ", ".SS ").replace(".SS EXTRA\nExample:\n", ".SS EXAMPLE\n");
     }
     Ok(page)
 }

@@ -357,8 +357,12 @@ fn completions_and_the_manual_name_every_command() {
         let (_, section) = manual.split_once(&head).unwrap_or_else(|| panic!("{name}: {manual}"));
         let section = section.split("\n.SH ").next().expect("its end");
         let example = format!("archipelago {name}");
-        assert!(section.contains(".SS SYNOPSIS") && section.contains(&example), "{name}: {section}");
+        assert!(
+            section.contains(".SS SYNOPSIS") && section.contains(".SS EXAMPLE") && section.contains(&example),
+            "{name}: {section}"
+        );
     }
+    assert!(manual.contains(".SH \"EXIT STATUS\""), "{manual}");
     for option in ["skip\\-bad", "resume", "seed", "limit", "\\-\\-json"] {
         assert!(manual.contains(option), "{option}: {manual}");
     }
