@@ -33,6 +33,24 @@ fn an_idle_process_fenced_by_a_quiet_successor_is_told_so() {
     assert_eq!((first.ended(), second.ended()), (Some(ErrorKind::Fenced), None));
 }
 
+/// An operator names a replica in the wrong region. A second log of its name would be taken for the first one, and not be read.
+#[test]
+fn a_name_whose_log_is_in_another_region_is_not_opened() {
+    let mut stage = Stage::new(65, 3);
+    let [one, other] = [stage.open("one", 0), stage.open("other", 2)];
+    one.add("likes", 1).expect("it counts");
+    stage.pass(5);
+    let refused = stage.try_open_with("one", 1, |_| {}, |_| {}).expect_err("its log is elsewhere");
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().ends_with("replica=one region=region-0"), "{refused}");
+    assert!(stage.stores[1].keys().is_empty(), "nothing was written");
+    assert!(stage.try_open_with("two", 1, |_| {}, |_| {}).is_ok(), "any other name is free there");
+    stage.crash(one);
+    let one = stage.open("one", 0);
+    stage.pass(5);
+    assert_eq!((one.count("likes"), other.count("likes")), (1, 1));
+}
+
 /// The bucket was emptied, and the peer is out of reach while its replica is opened again: with the peer's log there to be read,
 /// and with a snapshot in its place.
 #[test]

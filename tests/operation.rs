@@ -268,13 +268,14 @@ fn newest_manifest(stage: &Stage, region: usize) -> String {
 /// collected, and not when its replica was evicted.
 #[test]
 fn a_mark_is_found_wherever_it_is_kept() {
-    use replica::MarkValue;
+    use replica::{MarkValue, Marked};
     let mut stage = Stage::new(22, 2);
     let [first, second] = [stage.open("first", 0), stage.open("second", 1)];
     let marked_by = |stage: &mut Stage, actor: &Actor| {
         let replica = actor.replica.clone();
-        let names = stage.wait(async move { replica.marked_by("goals").await }).expect("every bucket answers");
-        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+        let found = stage.wait(async move { replica.marked_by("goals").await }).expect("every bucket answers");
+        let told = found.iter().map(|Marked { replica, region, value, .. }| format!("{replica} {region} {value:?}"));
+        told.collect::<Vec<_>>()
     };
     assert!(marked_by(&mut stage, &second).is_empty());
     let batch = first.replica.batch(|batch| {
@@ -284,13 +285,13 @@ fn a_mark_is_found_wherever_it_is_kept() {
     });
     let written = batch.expect("it is ingested");
     stage.wait(async move { written.durable().await }).expect("it is written");
-    assert_eq!(marked_by(&mut stage, &second), ["first"]);
+    assert_eq!(marked_by(&mut stage, &second), ["first region-0 Number(1)"]);
     assert!(marked_by(&mut stage, &first).is_empty(), "its own mark is not another's");
 
     let segment = stage.stores[0].keys().into_iter().filter(|key| key.contains("/log/")).nth(1).expect("it is there");
     stage.count_on(&[&first, &second], "other", 10, 4);
     assert_eq!(stage.stores[0].peek(&segment), None, "the segment with the mark was collected");
-    assert_eq!(marked_by(&mut stage, &second), ["first"]);
+    assert_eq!(marked_by(&mut stage, &second), ["first region-0 Number(1)"]);
 
     stage.crash(first);
     let operator = second.replica.clone();

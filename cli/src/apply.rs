@@ -3,20 +3,25 @@
 //! One thread reads and parses, this one applies, and the replica writes segments meanwhile. Groups of lines are batches: each
 //! is in one segment, with the mark that says how many lines are done.
 
-use std::{io::IsTerminal, path::Path, process::ExitCode, time::Duration};
+use std::{
+    collections::VecDeque, future::pending, io::IsTerminal, path::Path, pin::pin, process::ExitCode, time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use replica::{Error, ErrorKind, MarkValue, Replica};
+use replica::{Error, ErrorKind, Position, Replica};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     failure::{Failure, Outcome, told},
-    groups::{Begun, Group, Reader},
+    groups::{Group, Reader},
     lines::Lines,
     operation::Operation,
-    output::Output,
+    output::{Output, counted},
     session::Session,
+    signals::Signals,
+    source::Source,
+    warnings::Warnings,
 };
 
 /// How many groups wait to be applied.
@@ -25,8 +30,8 @@ const GROUPS_WAITING: usize = 8;
 /// How long is waited when too much waits for the bucket.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
-/// What a shell exits with when it is interrupted.
-const INTERRUPTED: u8 = 130;
+/// How long is waited for the bucket when the command was told to stop.
+const HURRY: Duration = Duration::from_secs(5);
 
 /// What a run came to.
 #[derive(Debug, Default, Serialize)]
@@ -35,29 +40,6 @@ struct Summary {
     rejected: u64,
     skipped: u64,
     position: String,
-}
-
-/// The marks of a source.
-struct Source {
-    lines: String,
-    hash: String,
-}
-
-impl Source {
-    fn new(name: &str) -> Outcome<Self> {
-        if name.is_empty() || name.len() > 200 || name.contains(char::is_control) {
-            return Err(Failure::usage("the name of a source has 1 to 200 bytes without control characters"));
-        }
-        Ok(Self { lines: format!("apply/{name}/lines"), hash: format!("apply/{name}/hash") })
-    }
-
-    /// Where this replica left it.
-    fn begun(&self, replica: &Replica) -> Option<Begun> {
-        match (replica.mark(&self.lines)?.value, replica.mark(&self.hash)?.value) {
-            (MarkValue::Number(lines), MarkValue::Hash(hash)) => Some(Begun { lines, hash }),
-            _ => None,
-        }
-    }
 }
 
 pub(crate) async fn apply(
@@ -71,34 +53,82 @@ pub(crate) async fn apply(
     let input = Lines::open(file)?;
     let named = file.filter(|file| *file != Path::new("-"));
     let name = named.map_or_else(|| "standard input".to_owned(), |file| file.display().to_string());
+    let mut warnings = session.warnings();
     let replica = session.open().await?;
+    // What is deleted, removed or written over is what has been seen: all that there is.
+    session.catch_up(replica, &mut warnings).await;
     let begun = source.as_ref().and_then(|source| source.begun(replica));
     if let (Some(source), None) = (&source, begun) {
-        refuse_if_begun_elsewhere(replica, source, resume.unwrap_or_default()).await?;
+        source.claim(replica).await?;
     }
+    let mut signals = Signals::listen()?;
     let bar = progress(file);
     let (send, mut groups) = mpsc::channel(GROUPS_WAITING);
     let reader = Reader::new(name.clone(), begun, skip_bad, send, bar.clone());
     read_aside(reader, input);
 
-    let mut applier = Applier { replica, source, name, skip_bad, summary: Summary::default() };
-    let interrupted = tokio::signal::ctrl_c();
+    let mut applier =
+        Applier { replica, source, name, skip_bad, summary: Summary::default(), waiting: VecDeque::new() };
     let stopped = tokio::select! {
         stopped = applier.run(&mut groups) => stopped,
-        _ = interrupted => Err(Stop::Interrupted),
+        code = signals.next() => Err(Stop::Interrupted(code)),
+        never = warnings.keep_telling(replica) => never,
     };
     bar.finish_and_clear();
-    // Whatever stopped it, what the summary counts is durable.
-    replica.flush().await?;
+    let (stopped, is_durable) = settle(replica, stopped, &mut signals, &mut warnings).await;
+    let lost = if is_durable { 0 } else { applier.give_up_the_rest() };
     applier.summary.position = replica.status().durable.to_string();
     out.object(&applier.summary)?;
     out.flush()?;
+    let rest = match (lost, &applier.source) {
+        (0, _) => String::new(),
+        (lost, None) => format!("; {} behind that may be lost", counted(lost, "operation")),
+        (lost, Some(_)) => format!("; repeat it to do {} behind that again", counted(lost, "operation")),
+    };
     match stopped {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(Stop::Failed(failure)) => Err(failure),
-        Err(Stop::Interrupted) => {
-            anstream::eprintln!("interrupted; what the summary counts is durable");
-            Ok(ExitCode::from(INTERRUPTED))
+        Err(Stop::Failed(failure)) if lost == 0 => Err(failure),
+        Err(Stop::Failed(failure)) => Err(failure.and(&rest)),
+        Err(Stop::Interrupted(code)) => {
+            anstream::eprintln!("interrupted; what the summary counts is durable{rest}");
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+/// Waits until everything that was applied is durable, however that ended: not for long when the command was told to stop, and
+/// not at all when it is told so again. Returns how it ended, and whether all is durable.
+async fn settle(
+    replica: &Replica,
+    mut stopped: Result<(), Stop>,
+    signals: &mut Signals,
+    warnings: &mut Warnings,
+) -> (Result<(), Stop>, bool) {
+    let mut flush = pin!(replica.flush());
+    let mut telling = pin!(warnings.keep_telling(replica));
+    loop {
+        let is_told = matches!(stopped, Err(Stop::Interrupted(_)));
+        let patience = async { if is_told { sleep(HURRY).await } else { pending().await } };
+        tokio::select! {
+            flushed = &mut flush => {
+                return match flushed {
+                    Ok(()) => (stopped, true),
+                    Err(error) if matches!(stopped, Err(Stop::Failed(_))) => {
+                        // Why nothing more is written has been told already, or is told beside it.
+                        let _told = error;
+                        (stopped, false)
+                    }
+                    Err(error) => (Err(Stop::Failed(error.into())), false),
+                };
+            }
+            code = signals.next() => {
+                if is_told {
+                    return (stopped, false);
+                }
+                stopped = Err(Stop::Interrupted(code));
+            }
+            () = patience => return (stopped, false),
+            never = &mut telling => never,
         }
     }
 }
@@ -107,16 +137,6 @@ pub(crate) async fn apply(
 #[expect(clippy::disallowed_methods, reason = "reading waits for whoever writes, which no task may")]
 fn read_aside(reader: Reader, input: Lines) {
     std::thread::spawn(move || reader.run(input));
-}
-
-async fn refuse_if_begun_elsewhere(replica: &Replica, source: &Source, name: &str) -> Outcome<()> {
-    let others = replica.marked_by(&source.lines).await?;
-    match others.first() {
-        None => Ok(()),
-        Some(other) => Err(Failure::failed(format!(
-            "the source {name} was begun by the replica {other}; go on there with --replica {other}, or evict it first"
-        ))),
-    }
 }
 
 fn progress(file: Option<&Path>) -> ProgressBar {
@@ -140,12 +160,15 @@ struct Applier<'a> {
     name: String,
     skip_bad: bool,
     summary: Summary,
+    /// How many operations were applied when something was last applied under a position.
+    waiting: VecDeque<(Position, u64)>,
 }
 
 /// Why it ended before the input did.
 enum Stop {
     Failed(Failure),
-    Interrupted,
+    /// It was told to, and exits with this.
+    Interrupted(u8),
 }
 
 impl From<Failure> for Stop {
@@ -155,13 +178,29 @@ impl From<Failure> for Stop {
 }
 
 impl Applier<'_> {
+    fn count(&mut self, position: Position, operations: usize) {
+        self.summary.applied += operations as u64;
+        match self.waiting.back_mut().filter(|(last, _)| *last == position) {
+            Some((_, applied)) => *applied = self.summary.applied,
+            None => self.waiting.push_back((position, self.summary.applied)),
+        }
+    }
+
+    /// Counts only what is durable. Returns how many operations that leaves out.
+    fn give_up_the_rest(&mut self) -> u64 {
+        let durable = self.replica.status().durable;
+        let last = self.waiting.iter().take_while(|(position, _)| *position <= durable).last();
+        let applied = last.map_or(0, |(_, applied)| *applied);
+        std::mem::replace(&mut self.summary.applied, applied) - applied
+    }
+
     async fn run(&mut self, groups: &mut mpsc::Receiver<Outcome<Group>>) -> Result<(), Stop> {
         while let Some(group) = groups.recv().await {
             let group = group?;
             self.summary.skipped += group.skipped;
             self.summary.rejected += group.rejected;
             match self.change(&group, &group.operations, group.read(), group.hash()).await {
-                Ok(()) => self.summary.applied += group.operations.len() as u64,
+                Ok(position) => self.count(position, group.operations.len()),
                 Err(error) if matches!(error.kind(), ErrorKind::KindMismatch | ErrorKind::Invalid) => {
                     self.one_by_one(&group).await?;
                 }
@@ -179,7 +218,7 @@ impl Applier<'_> {
         for (number, operation) in group.operations.iter().enumerate() {
             let line = group.line_of(number);
             match self.change(group, core::slice::from_ref(operation), line, group.hash_at(line)).await {
-                Ok(()) => self.summary.applied += 1,
+                Ok(position) => self.count(position, 1),
                 Err(error) if matches!(error.kind(), ErrorKind::KindMismatch | ErrorKind::Invalid) => {
                     let says = format!("{}:{line}:1: {}", self.name, told(&error));
                     if !self.skip_bad {
@@ -195,18 +234,23 @@ impl Applier<'_> {
     }
 
     /// Makes changes together with the mark that says how far the source is done, and waits while too much waits already.
-    async fn change(&self, group: &Group, operations: &[Operation], read: u64, hash: [u8; 32]) -> Result<(), Error> {
+    async fn change(
+        &self,
+        group: &Group,
+        operations: &[Operation],
+        read: u64,
+        hash: [u8; 32],
+    ) -> Result<Position, Error> {
         loop {
             let changed = self.replica.batch(|batch| {
                 operations.iter().for_each(|operation| operation.put(&group.texts, batch));
                 if let Some(source) = &self.source {
-                    batch.mark(&source.lines, MarkValue::Number(read));
-                    batch.mark(&source.hash, MarkValue::Hash(hash));
+                    source.note(batch, read, hash);
                 }
                 Ok(())
             });
             match changed {
-                Ok(_) => return Ok(()),
+                Ok(written) => return Ok(written.position()),
                 Err(error) if error.kind() == ErrorKind::Backpressure => tokio::time::sleep(BACK_OFF).await,
                 Err(error) => return Err(error),
             }

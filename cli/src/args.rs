@@ -42,11 +42,12 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write a configuration with a local directory for each region
-    #[command(after_help = "Example:\n  archipelago init\n  archipelago init --dir try paris tokyo")]
+    #[command(after_help = "Example:\n  archipelago init\n  archipelago init --dir try paris tokyo\n\n\
+        It makes the directories too. With --config it writes that file. What is there already is left alone.")]
     Init {
-        /// The folder to write it in
-        #[arg(long, value_name = "DIR", default_value = ".")]
-        dir: PathBuf,
+        /// The folder to write it in [default: this one]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
         /// What the regions are called [default: us-east-1 eu-west-1 ap-southeast-1]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
@@ -57,8 +58,8 @@ pub(crate) enum Command {
         are called after them with -demo behind it, below the path demo/. It exits with 0 only if every region ends up with \
         what was worked out beside them.")]
     Demo {
-        /// How long they write
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+        /// How many seconds they write, 5 to 3600: what happens needs as many, and to open and to converge some more
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=3_600))]
         seconds: u64,
         /// What is written is chosen by this number
         #[arg(long, value_name = "N", default_value_t = 1)]
@@ -73,7 +74,14 @@ pub(crate) enum Command {
         archipelago apply goals.ndjson --resume goals\n\n\
         Operations: add (counters: by, 1 if it is not given, negative for a pn_counter; sets: value), remove (sets: value), \
         set (registers: value, any JSON), delete (kind may be left out). Kinds: g_counter, pn_counter, lww_register, \
-        mv_register, or_set.")]
+        mv_register, or_set.\n\n\
+        Values: any JSON. A number keeps its value, not its spelling; one that would become another (more than 64 bits, a \
+        negative zero, digits beyond those of a double) and a key that stands twice in an object are wrong.\n\n\
+        Sources: one replica at a time has a --resume name; of two that begin it at once one or both are refused, and say what \
+        to do. Every bucket must answer when a source is begun. How far it is done is forgotten when nothing of it has been \
+        applied for 30 days, or when its replica is evicted: then the same command begins at line 1 and counts again.\n\n\
+        Stopped by Ctrl-C, SIGTERM or SIGHUP it waits up to 5 seconds until what it has applied is durable, and says what is. \
+        At the second it ends at once.")]
     Apply {
         /// The file to read; - or nothing is standard input
         file: Option<PathBuf>,
@@ -157,8 +165,9 @@ pub(crate) enum Command {
     /// Declare that a replica will not come back: nobody waits for it any more
     #[command(
         after_help = "Example:\n  archipelago evict eu-west-1\n  archipelago evict eu-west-1 --at 65a1b2c3/0000000f\n\n\
-        It cannot be undone. What that replica wrote beyond the position is ignored for ever; without --at that is as far as \
-        this region has read."
+        It cannot be undone. What that replica wrote beyond the position is not read any more, by anybody; what a region has \
+        read of it before stays. Without --at that is the end of its log where its bucket can be written, and else as far as this \
+        region has read."
     )]
     Evict {
         /// The replica that is gone
@@ -172,7 +181,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  archipelago verify")]
     Verify,
     /// Print all values below a prefix as operations that `apply` takes
-    #[command(after_help = "Example:\n  archipelago export users/ > users.ndjson")]
+    #[command(after_help = "Example:\n  archipelago export users/ > users.ndjson\n\n\
+        Applied where nothing is, they make the same values, but for what no operation makes alone, of which it warns: of \
+        concurrent values of an mv_register the last stays; of two kinds at one path `apply` makes the first and refuses the other \
+        (--skip-bad passes over it); one replica counts to 2^64 - 1.")]
     Export {
         /// What the paths begin with
         #[arg(default_value = "", hide_default_value = true)]
@@ -199,7 +211,7 @@ pub(crate) enum Command {
         /// Which one
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print the manual page of all commands
     #[command(after_help = "Example:\n  archipelago man | man -l -")]
     Man,
 }

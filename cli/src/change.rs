@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use replica::{Kind, Position, Replica};
+use replica::{Kind, Position, key::check_path};
 use serde::Serialize;
 
 use crate::{
     failure::{Failure, Outcome},
     output::{Output, counted},
-    session::{Session, warn_of_alarms},
+    session::Session,
 };
 
 #[derive(Serialize)]
@@ -18,23 +18,21 @@ struct Deleted<'a> {
 }
 
 pub(crate) async fn delete(session: &Session, path: &str, kind: Option<Kind>, out: &mut Output) -> Outcome {
+    check_path(path).map_err(|invalid| Failure::usage(format!("{invalid}: {path:?}")))?;
     let replica = session.open().await?;
     // A deletion undoes what it has seen: all that there is.
-    catch_up(replica).await;
-    let there = replica.get(path)?;
-    let meant = there.iter().map(crate::output::kind_of).filter(|there| kind.is_none_or(|kind| kind == *there)).count();
-    if meant == 0 {
+    session.catch_up(replica, &mut session.warnings()).await;
+    let there = replica.get(path)?.into_iter().map(|value| crate::output::kind_of(&value));
+    let meant: Vec<Kind> = there.filter(|there| kind.is_none_or(|kind| kind == *there)).collect();
+    if meant.is_empty() {
         return Err(Failure::missing(path));
     }
-    let written = match kind {
-        None => replica.delete(path)?,
-        Some(Kind::GCounter) => replica.g_counter(path)?.delete()?,
-        Some(Kind::PnCounter) => replica.pn_counter(path)?.delete()?,
-        Some(Kind::LwwRegister) => replica.lww_register::<str>(path)?.delete()?,
-        Some(Kind::MvRegister) => replica.mv_register::<str>(path)?.delete()?,
-        Some(Kind::OrSet) => replica.or_set::<str>(path)?.delete()?,
-    };
+    let written = replica.batch(|batch| {
+        meant.iter().for_each(|kind| batch.delete_kind(path, *kind));
+        Ok(())
+    })?;
     written.durable().await?;
+    let meant = meant.len();
     if out.is_json() {
         out.object(&Deleted { path, deleted: meant })?;
     }
@@ -50,7 +48,7 @@ struct Synced {
 
 pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
     let replica = session.open().await?;
-    let complete = catch_up(replica).await;
+    let complete = session.catch_up(replica, &mut session.warnings()).await;
     replica.close().await?;
     let status = replica.status();
     let snapshot = status.snapshots.last().map(Position::to_string);
@@ -60,7 +58,7 @@ pub(crate) async fn sync(session: &Session, out: &mut Output) -> Outcome {
         let snapshot = snapshot.unwrap_or_else(|| "none: there is nothing yet".to_owned());
         out.line(format_args!("{}, snapshot {snapshot}", counted(status.objects as u64, "object")))?;
     }
-    if complete { Ok(ExitCode::SUCCESS) } else { Err(Failure::failed("not every log could be read to its end")) }
+    if complete { Ok(ExitCode::SUCCESS) } else { Err(Failure::failed("not all that there is could be read")) }
 }
 
 #[derive(Serialize)]
@@ -71,23 +69,26 @@ struct Evicted<'a> {
 }
 
 pub(crate) async fn evict(session: &Session, name: &str, at: Option<Position>, out: &mut Output) -> Outcome {
+    if name == session.replica() {
+        return Err(Failure::usage(format!(
+            "{name} cannot evict itself, and this command would write as {name}: have another one declare it, as with \
+             `--replica {}-ops`",
+            session.region().name
+        )));
+    }
     let replica = session.open().await?;
-    catch_up(replica).await;
+    session.catch_up(replica, &mut session.warnings()).await;
     let evicted = replica.evict(name, at).await?;
-    let (at, sealed) = (evicted.last.to_string(), evicted.is_sealed);
+    let (end, sealed) = (evicted.last.to_string(), evicted.is_sealed);
     if out.is_json() {
-        out.object(&Evicted { replica: name, at, sealed })?;
-    } else {
-        let seal = if sealed { "" } else { "; its bucket could not be sealed: should it come back, its peers tell it" };
-        out.line(format_args!("{name} is evicted: its log ends at {at}{seal}"))?;
+        out.object(&Evicted { replica: name, at: end, sealed })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seal = if sealed { "" } else { "; its bucket could not be sealed: should it come back, its peers tell it" };
+    out.line(format_args!("{name} is evicted: its log ends at {end}{seal}"))?;
+    let log = replica.status().logs.into_iter().find(|log| log.replica.as_str() == name);
+    if let Some(applied) = log.and_then(|log| log.applied).filter(|applied| *applied > evicted.last) {
+        out.line(format_args!("what this region has read of it beyond that, up to {applied}, stays"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn catch_up(replica: &Replica) -> bool {
-    let complete = replica.catch_up().await;
-    if !complete {
-        warn_of_alarms(replica);
-    }
-    complete
 }

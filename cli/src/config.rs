@@ -2,15 +2,18 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 use replica::{name::ReplicaName, ports::Bucket};
 use serde::Deserialize;
-use store_object::{LocalBucket, MemoryBucket};
+use store_object::MemoryBucket;
 
-use crate::failure::{Failure, Outcome, told};
+use crate::{
+    directory::Directory,
+    failure::{Failure, Outcome},
+};
 
 /// What the configuration is called unless told otherwise.
 pub(crate) const FILE: &str = "archipelago.toml";
@@ -52,7 +55,26 @@ pub(crate) enum Place {
     Memory,
 }
 
-/// Reads a configuration. Directories in it are relative to its own.
+impl Region {
+    /// Makes its directory, if it has one: only who writes there does.
+    pub(crate) fn make(&self) -> Outcome<()> {
+        match &self.place {
+            Place::Directory(path) => fs::create_dir_all(path)
+                .map_err(|error| Failure::failed(format!("region {}: {}: {error}", self.name, path.display()))),
+            Place::Memory => Ok(()),
+        }
+    }
+
+    /// Its directory, if it has one and that is not there.
+    pub(crate) fn missing(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Directory(path) => Some(&**path).filter(|path| !path.exists()),
+            Place::Memory => None,
+        }
+    }
+}
+
+/// Reads a configuration. Directories in it are relative to its own, and none is made by this.
 pub(crate) fn read(file: &Path) -> Outcome<Vec<Region>> {
     let text = fs::read_to_string(file).map_err(|error| {
         let init = if file == Path::new(FILE) { "; `archipelago init` writes one" } else { "" };
@@ -71,10 +93,12 @@ pub(crate) fn read(file: &Path) -> Outcome<Vec<Region>> {
         if found.iter().any(|region| region.name == name) {
             return Err(wrong(format!("two regions are called {name}")));
         }
-        if let Some(same) = found.iter().find(|region| place != Place::Memory && region.place == place) {
-            return Err(wrong(format!("the regions {} and {name} have one bucket: {bucket}", same.name)));
+        if let Some(same) = found.iter().find(|region| region.place.overlaps(&place)) {
+            let says =
+                format!("the regions {} and {name} have one bucket, or one lies in the other: {bucket}", same.name);
+            return Err(wrong(says));
         }
-        let bucket = open(&place).map_err(|says| wrong(format!("region {name}: {says}")))?;
+        let bucket = place.bucket();
         found.push(Region { name, place, bucket });
     }
     Ok(found)
@@ -107,8 +131,7 @@ fn place(bucket: &str, folder: &Path) -> Result<Place, String> {
     match bucket.split_once(':') {
         Some(("file", directory)) if !directory.is_empty() => {
             let path = std::path::absolute(folder.join(directory)).map_err(|error| error.to_string())?;
-            // Two ways to one directory are one bucket, once it is there.
-            Ok(Place::Directory(fs::canonicalize(&path).unwrap_or(path)))
+            Ok(Place::Directory(resolved(&path)))
         }
         Some(("memory", "")) => Ok(Place::Memory),
         Some((scheme @ ("s3" | "az" | "gs"), _)) => {
@@ -118,12 +141,34 @@ fn place(bucket: &str, folder: &Path) -> Result<Place, String> {
     }
 }
 
-fn open(place: &Place) -> Result<Arc<dyn Bucket>, String> {
-    match place {
-        Place::Directory(path) => match LocalBucket::open(path) {
-            Ok(bucket) => Ok(Arc::new(bucket)),
-            Err(error) => Err(told(&error)),
-        },
-        Place::Memory => Ok(Arc::new(MemoryBucket::new())),
+/// The one name of a directory, as far as it is there: two ways to it are one bucket.
+fn resolved(path: &Path) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(found.pop()),
+            part => found.push(part),
+        }
+        if let Ok(real) = fs::canonicalize(&found) {
+            found = real;
+        }
+    }
+    found
+}
+
+impl Place {
+    /// True when what is written to one of them appears in the other.
+    fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Directory(one), Self::Directory(other)) => one.starts_with(other) || other.starts_with(one),
+            _ => false,
+        }
+    }
+
+    fn bucket(&self) -> Arc<dyn Bucket> {
+        match self {
+            Self::Directory(path) => Arc::new(Directory::new(path.clone())),
+            Self::Memory => Arc::new(MemoryBucket::new()),
+        }
     }
 }

@@ -35,14 +35,14 @@ impl Failure {
         Self { code: 3, says: says.into() }
     }
 
-    /// Whoever reads the output has gone away: nobody is there to be told anything.
-    fn closed_pipe() -> Self {
-        Self { code: 0, says: String::new() }
+    /// Nobody reads what is printed, and so nobody has seen how it ended: as a shell counts SIGPIPE.
+    pub(crate) const fn unread() -> Self {
+        Self { code: 141, says: String::new() }
     }
 
-    /// True when nobody reads what is printed.
-    pub(crate) const fn is_closed_pipe(&self) -> bool {
-        self.code == 0
+    /// The same failure, which says more.
+    pub(crate) fn and(self, more: &str) -> Self {
+        Self { says: self.says + more, ..self }
     }
 
     /// Says it, and gives the code.
@@ -78,10 +78,7 @@ impl From<BucketError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::closed_pipe(),
-            _ => Self::failed(told(&error)),
-        }
+        Self::failed(told(&error))
     }
 }
 
@@ -91,12 +88,15 @@ impl From<serde_json::Error> for Failure {
     }
 }
 
-/// An error and its causes, in one line.
+/// An error and its causes, in one line. A cause that has been told already is not repeated.
 pub(crate) fn told(error: &dyn StdError) -> String {
     let mut says = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        says = format!("{says}: {error}");
+        let more = error.to_string();
+        if !says.contains(&more) {
+            says = format!("{says}: {more}");
+        }
         cause = error.source();
     }
     says

@@ -94,7 +94,7 @@ impl Group {
                 self.text.push(b'\n');
             }
             // No line holds an end of line, so no other text hashes alike.
-            Next::TooLong(bytes) => self.text.extend_from_slice(format!("\n{bytes}\n").as_bytes()),
+            Next::TooLong(bytes, hash) => self.text.extend_from_slice(format!("\n{bytes} {hash}\n").as_bytes()),
         }
         self.ends.push(self.text.len());
     }
@@ -149,7 +149,7 @@ impl Reader {
             };
             self.bar.inc(match line {
                 Next::Line(line) => line.len() as u64 + 1,
-                Next::TooLong(bytes) => bytes + 1,
+                Next::TooLong(bytes, _) => bytes + 1,
             });
             if self.begun.is_some_and(|begun| self.group.read() < begun.lines) {
                 self.pass_done(&line)?;
@@ -158,7 +158,7 @@ impl Reader {
             let parsed = match line {
                 Next::Line(line) if line.iter().all(u8::is_ascii_whitespace) => None,
                 Next::Line(line) => Some(Operation::parse(line, &mut self.group.texts)),
-                Next::TooLong(_) => {
+                Next::TooLong(..) => {
                     let says = format!("a line has at most {LINE_BYTES_MAX} bytes");
                     Some(Err(Wrong { column: LINE_BYTES_MAX, says }))
                 }

@@ -1,23 +1,50 @@
 //! `init`: a first configuration.
 
-use std::{fs::OpenOptions, io::Write, path::Path, process::ExitCode};
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use serde_json::json;
 
 use crate::{
     config,
     failure::{Failure, Outcome},
+    output::Output,
 };
 
-pub(crate) fn init(dir: &Path, names: &[String]) -> Outcome {
+/// Writes `file`, or what a configuration is called unless told otherwise, and makes the directories that it names.
+pub(crate) fn init(file: Option<&Path>, dir: Option<&Path>, names: &[String], out: &mut Output) -> Outcome {
+    let file = match (file, dir) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("--config names the file, and --dir its folder: give one of them"));
+        }
+        (Some(file), None) => file.to_owned(),
+        (None, dir) => dir.map_or_else(PathBuf::new, Path::to_owned).join(config::FILE),
+    };
     let names = if names.is_empty() { config::REGIONS.map(str::to_owned).to_vec() } else { names.to_vec() };
     let text = config::with_directories(&names)?;
-    std::fs::create_dir_all(dir).map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
-    let file = dir.join(config::FILE);
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::failed(format!("{} is there already", file.display())),
+        ErrorKind::AlreadyExists => Failure::failed(format!("{} is there already", file.display())),
         _ => Failure::failed(format!("{}: {error}", file.display())),
     };
+    let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
     let mut created = OpenOptions::new().write(true).create_new(true).open(&file).map_err(failed)?;
     created.write_all(text.as_bytes()).map_err(failed)?;
-    anstream::println!("{} names the regions {}", file.display(), names.join(", "));
+    config::read(&file)?.iter().try_for_each(config::Region::make)?;
+    if out.is_json() {
+        out.object(&json!({"config": file.display().to_string(), "regions": names}))?;
+    } else {
+        out.line(format_args!(
+            "{} names the regions {}; their directories are made below {}",
+            file.display(),
+            names.join(", "),
+            folder.join("buckets").display()
+        ))?;
+    }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use replica::{
     Bytes, Frontier, Kind, MarkValue,
     log::{
-        BucketKey, LogHeader, LogObject, PartRow, PartRowBody, PartRows, RowBody, decode, decode_manifest, decode_part,
+        BucketKey, DecodeError, LogHeader, LogObject, PartRow, PartRowBody, PartRows, RowBody, decode, decode_manifest,
+        decode_part,
     },
     ports::Stored,
 };
@@ -16,7 +17,7 @@ use crate::{
     failure::{Failure, Outcome, told},
     output::{self, Output, bytes, counted, moment},
     session::Session,
-    stored,
+    stored::{self, FoundAt},
 };
 
 /// An object of a log, or a snapshot.
@@ -47,24 +48,26 @@ pub(crate) async fn log(session: &Session, replica: Option<&str>, out: &mut Outp
                     ("segment", Some(segment.row_count()), Some(segment.header().wall_ms))
                 }
                 Ok(LogObject::Seal(found)) => ("seal", None, Some(found.seal().header.wall_ms)),
-                Err(_) => ("damaged", None, None),
+                Err(error) => (unread(&error), None, None),
             };
             let (replica, position) = (name.to_string(), position.to_string());
             print(out, &Entry { replica, position, what, bytes, rows, time: time.map(moment), key })?;
         }
-        for manifest in stored::manifests(bucket, &name).await? {
-            print(
-                out,
-                &Entry {
-                    replica: name.to_string(),
-                    position: manifest.position.to_string(),
+        for FoundAt { key, bytes, position, manifest } in stored::manifests(bucket, &name).await? {
+            let (replica, position) = (name.to_string(), position.to_string());
+            let entry = match manifest {
+                Ok(manifest) => Entry {
+                    replica,
+                    position,
                     what: "snapshot",
                     bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
                     rows: Some(manifest.parts.iter().map(|part| part.rows).sum()),
                     time: Some(moment(manifest.wall_ms)),
-                    key: stored::keys()?.manifest(&name, manifest.position),
+                    key,
                 },
-            )?;
+                Err(error) => Entry { replica, position, what: unread(&error), bytes, rows: None, time: None, key },
+            };
+            print(out, &entry)?;
         }
     }
     match replica {
@@ -76,6 +79,14 @@ pub(crate) async fn log(session: &Session, replica: Option<&str>, out: &mut Outp
             Ok(ExitCode::SUCCESS)
         }
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What an object is called that is not understood.
+const fn unread(error: &DecodeError) -> &'static str {
+    match error {
+        DecodeError::Unsupported { .. } => "newer",
+        DecodeError::Key { .. } | DecodeError::Corrupt { .. } => "damaged",
     }
 }
 

@@ -17,15 +17,19 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub(crate) struct Lines {
     input: BufReader<Box<dyn Read + Send>>,
     line: Vec<u8>,
+    has_begun: bool,
 }
+
+/// What some programs write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What the input gives next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
     /// A line, without its end.
     Line(&'a [u8]),
-    /// A line that is longer than may be, of which so many bytes were passed over.
-    TooLong(u64),
+    /// A line that is longer than may be, of which so many bytes with this hash were passed over.
+    TooLong(u64, blake3::Hash),
 }
 
 impl Lines {
@@ -42,13 +46,14 @@ impl Lines {
     }
 
     fn of(input: Box<dyn Read + Send>) -> Self {
-        Self { input: BufReader::with_capacity(BUFFER_BYTES, input), line: Vec::new() }
+        Self { input: BufReader::with_capacity(BUFFER_BYTES, input), line: Vec::new(), has_begun: false }
     }
 
     /// The next line. The last one may lack its end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Next<'_>>> {
         self.line.clear();
         let mut passed = 0;
+        let mut hasher = None;
         let mut is_there = false;
         loop {
             let buffer = match self.input.fill_buf() {
@@ -63,10 +68,12 @@ impl Lines {
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let piece = &buffer[..end.unwrap_or(buffer.len())];
             if self.line.len() + piece.len() > LINE_BYTES_MAX {
+                hasher.get_or_insert_with(blake3::Hasher::new).update(&self.line);
                 passed += self.line.len() as u64;
                 self.line.clear();
             }
-            if passed > 0 || piece.len() > LINE_BYTES_MAX {
+            if let Some(hasher) = &mut hasher {
+                hasher.update(piece);
                 passed += piece.len() as u64;
             } else {
                 self.line.extend_from_slice(piece);
@@ -77,10 +84,18 @@ impl Lines {
                 break;
             }
         }
-        Ok(match (is_there, passed) {
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if is_first && self.line.starts_with(BYTE_ORDER_MARK) {
+            self.line.drain(..BYTE_ORDER_MARK.len());
+        }
+        if is_first && (self.line.starts_with(b"\xff\xfe") || self.line.starts_with(b"\xfe\xff")) {
+            let says = "it is UTF-16, and UTF-8 is needed: `iconv -f UTF-16 -t UTF-8` makes it that";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, says));
+        }
+        Ok(match (is_there, hasher) {
             (false, _) => None,
-            (true, 0) => Some(Next::Line(self.line.strip_suffix(b"\r").unwrap_or(&self.line))),
-            (true, passed) => Some(Next::TooLong(passed)),
+            (true, None) => Some(Next::Line(self.line.strip_suffix(b"\r").unwrap_or(&self.line))),
+            (true, Some(hasher)) => Some(Next::TooLong(passed, hasher.finalize())),
         })
     }
 
@@ -112,7 +127,7 @@ mod tests {
         while let Some(next) = lines.next().unwrap() {
             read.push(match next {
                 Next::Line(line) => String::from_utf8_lossy(line).into_owned(),
-                Next::TooLong(bytes) => format!("{bytes} bytes"),
+                Next::TooLong(bytes, _) => format!("{bytes} bytes"),
             });
         }
         read
@@ -134,5 +149,29 @@ mod tests {
         let mut lines = read(&input, 1 << 16);
         assert_eq!(lines.remove(3).len(), LINE_BYTES_MAX);
         assert_eq!(lines, ["a", &format!("{} bytes", LINE_BYTES_MAX + 1), "b", "c"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_known_by_all_of_it() {
+        let mut other = vec![b'x'; LINE_BYTES_MAX + 1];
+        other[7] = b'y';
+        let hash = |line: &[u8], few| {
+            let mut lines = Lines::of(Box::new(Dripping(line.to_vec(), few)));
+            match lines.next().unwrap() {
+                Some(Next::TooLong(_, hash)) => hash,
+                next => panic!("{next:?}"),
+            }
+        };
+        assert_eq!(hash(&other, 1 << 14), hash(&other, 1 << 20));
+        assert_ne!(hash(&other, 1 << 20), hash(&vec![b'x'; LINE_BYTES_MAX + 1], 1 << 20));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_utf_16_is_named() {
+        assert_eq!(read(b"\xef\xbb\xbfa\n\xef\xbb\xbfb", 100), ["a", "\u{feff}b"]);
+        for input in [b"\xff\xfea\0\n\0".to_vec(), b"\xfe\xff\0a\0\n".to_vec()] {
+            let error = Lines::of(Box::new(Dripping(input, 100))).next().unwrap_err();
+            assert!(error.to_string().contains("UTF-16"), "{error}");
+        }
     }
 }

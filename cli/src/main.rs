@@ -5,20 +5,28 @@ mod args;
 mod change;
 mod config;
 mod demo;
+mod directory;
+mod exact;
+mod export;
 mod failure;
 mod groups;
 mod init;
 mod inspect;
 mod lines;
+mod manual;
 mod operation;
 mod output;
 mod read;
 mod session;
+mod signals;
+mod source;
 mod status;
 mod stored;
 mod verify;
+mod warnings;
+mod watch;
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
@@ -40,16 +48,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Outcome {
     let Cli { global, command } = cli;
+    let mut out = Output::new(global.json);
     match command {
-        Command::Init { dir, names } => return init::init(&dir, &names),
+        Command::Init { dir, names } => return init::init(global.config.as_deref(), dir.as_deref(), &names, &mut out),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "archipelago", &mut io::stdout());
-            return Ok(ExitCode::SUCCESS);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "archipelago", &mut script);
+            return print(&String::from_utf8_lossy(&script), &mut out);
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        Command::Man => return print(&manual::manual(&mut Cli::command())?, &mut out),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +64,6 @@ fn run(cli: Cli) -> Outcome {
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
     let outcome = runtime.block_on(async {
-        let mut out = Output::new(global.json);
         if let Command::Demo { seconds, seed, falsify } = command {
             return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
         }
@@ -71,6 +77,12 @@ fn run(cli: Cli) -> Outcome {
     outcome
 }
 
+fn print(text: &str, out: &mut Output) -> Outcome {
+    out.text(text)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {
     match command {
         Command::Apply { file, resume, skip_bad } => {
@@ -81,8 +93,8 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Top { prefix, n } => read::top(session, &prefix, n, out).await,
         Command::Rank { prefix, path } => read::rank(session, &prefix, &path, out).await,
         Command::Conflicts { prefix } => read::conflicts(session, &prefix, out).await,
-        Command::Export { prefix } => read::export(session, &prefix, out).await,
-        Command::Watch { prefix } => read::watch(session, &prefix, out).await,
+        Command::Export { prefix } => export::export(session, &prefix, out).await,
+        Command::Watch { prefix } => watch::watch(session, &prefix, out).await,
         Command::Status => status::status(session, out).await,
         Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
         Command::Sync => change::sync(session, out).await,

@@ -6,13 +6,13 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
-use replica::{Batch, Content, Json, Kind, Value, key::check_path};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, Visitor},
-};
+use replica::{Batch, Content, Json, Kind, key::check_path};
+use serde::{Deserialize, Deserializer, de::Visitor};
 
-use crate::failure::told;
+use crate::{
+    exact::{self, Exact},
+    failure::told,
+};
 
 /// A change that a line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +72,12 @@ impl Operation {
             let says = says.rsplit_once(" at line ").map_or(&*says, |(says, _)| says).to_owned();
             Wrong { column: error.column().max(1), says }
         })?;
+        if read.value.as_ref().is_some_and(Exact::has_float)
+            && let Some((column, number)) = exact::inexact(line)
+        {
+            let says = format!("the number {number} would be kept as another one; as text, \"{number}\", it stays");
+            return Err(Wrong { column, says });
+        }
         let from = texts.paths.len();
         texts.paths += &read.path.0;
         let path = from..texts.paths.len();
@@ -95,11 +101,7 @@ impl Operation {
             Change::Add(value) => drop(batch.or_set(path).add(stored(value))),
             Change::Remove(value) => drop(batch.or_set(path).remove(stored(value))),
             Change::Delete(None) => batch.delete(path),
-            Change::Delete(Some(Kind::GCounter)) => drop(batch.g_counter(path).delete()),
-            Change::Delete(Some(Kind::PnCounter)) => drop(batch.pn_counter(path).delete()),
-            Change::Delete(Some(Kind::LwwRegister)) => drop(batch.lww_register::<Json>(path).delete()),
-            Change::Delete(Some(Kind::MvRegister)) => drop(batch.mv_register::<Json>(path).delete()),
-            Change::Delete(Some(Kind::OrSet)) => drop(batch.or_set::<Json>(path).delete()),
+            Change::Delete(Some(kind)) => batch.delete_kind(path, *kind),
         }
     }
 
@@ -121,7 +123,7 @@ struct Line<'a> {
     #[serde(default, deserialize_with = "given")]
     by: Option<By>,
     #[serde(default, deserialize_with = "given")]
-    value: Option<serde_json::Value>,
+    value: Option<Exact>,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
@@ -178,7 +180,7 @@ impl Line<'_> {
         }
         let by = self.by.map_or(1, |by| by.0);
         let value = || {
-            let json = Json(self.value.ok_or(("", "missing field `value`".to_owned()))?);
+            let json = Json(self.value.ok_or(("", "missing field `value`".to_owned()))?.0);
             let from = values.len();
             values.extend_from_slice(&json.encode().map_err(|error| ("value", told(&error)))?);
             Ok(from..values.len())
@@ -259,49 +261,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Path<'a> {
 
         deserializer.deserialize_str(Checked)
     }
-}
-
-/// A line to be written.
-#[derive(Serialize)]
-struct Written<'a> {
-    op: &'static str,
-    kind: &'static str,
-    path: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<serde_json::Value>,
-}
-
-/// The lines that make what is at a path, once each.
-pub(crate) fn making(path: &str, value: &Value) -> Vec<String> {
-    let line = |op, kind: Kind, by, value: Option<&replica::Bytes>| {
-        let value = value.and_then(|bytes| <Json as replica::Content>::decode(bytes).ok()).map(|json| json.0);
-        serde_json::to_string(&Written { op, kind: kind.name(), path, by, value }).map_err(serde_json::Error::custom)
-    };
-    let count = |kind, total: i128| -> Result<Vec<String>, _> {
-        steps(total).map(|by| line("add", kind, Some(by), None)).collect()
-    };
-    let hold = |op, kind, values: &[replica::Bytes]| -> Result<Vec<String>, _> {
-        values.iter().map(|value| line(op, kind, None, Some(value))).collect()
-    };
-    let lines = match value {
-        Value::GCounter(total) => count(Kind::GCounter, i128::try_from(*total).unwrap_or(i128::MAX)),
-        Value::PnCounter(total) => count(Kind::PnCounter, *total),
-        Value::LwwRegister(value) => hold("set", Kind::LwwRegister, value.as_slice()),
-        Value::MvRegister(values) => hold("set", Kind::MvRegister, values),
-        Value::OrSet(elements) => hold("add", Kind::OrSet, elements),
-    };
-    lines.unwrap_or_default()
-}
-
-/// The amounts that come to `total`, each of 64 bits.
-fn steps(mut total: i128) -> impl Iterator<Item = i64> {
-    core::iter::from_fn(move || {
-        let step = i64::try_from(total.clamp(i128::from(i64::MIN), i128::from(i64::MAX))).ok()?;
-        total -= i128::from(step);
-        (step != 0).then_some(step)
-    })
 }
 
 #[cfg(test)]
@@ -386,6 +345,18 @@ mod tests {
                 "45: unknown field `x`, expected one of `op`, `kind`, `path`, `by`, `value`",
             ),
             (r#"{"op":"add","op":"add","kind":"g_counter","path":"a"}"#, "16: duplicate field `op`"),
+            (
+                r#"{"op":"add","kind":"or_set","path":"a","value":{"b":1,"b":2}}"#,
+                "57: an object has the key \"b\" twice",
+            ),
+            (
+                r#"{"op":"add","kind":"or_set","path":"a","value":[12345678901234567890123]}"#,
+                "49: the number 12345678901234567890123 would be kept as another one; as text, \"12345678901234567890123\", it stays",
+            ),
+            (
+                r#"{"op":"add","kind":"or_set","path":"a","value":-0.0}"#,
+                "48: the number -0.0 would be kept as another one; as text, \"-0.0\", it stays",
+            ),
         ] {
             assert_eq!(wrong(line), says, "{line}");
         }
@@ -401,23 +372,5 @@ mod tests {
         assert!(long.contains("1,024") || long.contains("1024"), "{long}");
         let not_utf8 = Operation::parse(b"{\"op\":\"delete\",\"path\":\"\xff\"}", &mut Texts::default());
         assert_eq!(not_utf8.unwrap_err().column, 24);
-    }
-
-    #[test]
-    fn what_is_exported_is_what_is_read() {
-        let bytes = |text: &str| replica::Bytes::from(text.as_bytes());
-        assert_eq!(making("a", &Value::GCounter(3)), [r#"{"op":"add","kind":"g_counter","path":"a","by":3}"#]);
-        let large = i128::from(i64::MIN) * 2;
-        assert_eq!(making("a", &Value::PnCounter(large)).len(), 2);
-        assert_eq!(
-            making("a\"", &Value::OrSet(vec![bytes("lamp"), bytes("7")])),
-            [
-                r#"{"op":"add","kind":"or_set","path":"a\"","value":"lamp"}"#,
-                r#"{"op":"add","kind":"or_set","path":"a\"","value":7}"#
-            ]
-        );
-        for line in making("a", &Value::MvRegister(vec![bytes("x"), bytes("null")])) {
-            assert!(matches!(parsed(&line).0, Change::Set(Register::Mv, _)), "{line}");
-        }
     }
 }

@@ -1,21 +1,31 @@
 //! What commands print: values as text and as JSON, a line each.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    time::Duration,
+};
 
 use replica::{Bytes, Content, Json, Kind, Value, key::ObjectKey};
 use serde::Serialize;
 
 use crate::failure::Outcome;
 
+/// How often it is asked whether anybody still reads, where nothing is printed.
+const ASK: Duration = Duration::from_millis(200);
+
 /// Standard output, in big pieces.
+///
+/// Whoever reads it may go away. Then nothing more is printed, and that is no failure: what a command finds wrong decides how
+/// it ends, also when nobody reads it.
 pub(crate) struct Output {
     out: BufWriter<io::StdoutLock<'static>>,
     json: bool,
+    is_closed: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), json }
+        Self { out: BufWriter::with_capacity(1 << 16, io::stdout().lock()), json, is_closed: false }
     }
 
     /// True when objects are wanted and not text.
@@ -23,20 +33,34 @@ impl Output {
         self.json
     }
 
+    /// True when nobody reads any more: there is no use in going on for the sake of what is printed.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Waits until nobody reads any more, though nothing is printed.
+    pub(crate) async fn closed(&self) {
+        while !is_unread() {
+            tokio::time::sleep(ASK).await;
+        }
+    }
+
     /// A line as it stands.
     pub(crate) fn line(&mut self, line: impl std::fmt::Display) -> Outcome<()> {
-        Ok(writeln!(self.out, "{line}")?)
+        self.write(|out| writeln!(out, "{line}"))
     }
 
     /// Text as it stands, be it a line or not.
     pub(crate) fn text(&mut self, text: &str) -> Outcome<()> {
-        Ok(self.out.write_all(text.as_bytes())?)
+        self.write(|out| out.write_all(text.as_bytes()))
     }
 
     /// An object in one line.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> Outcome<()> {
-        serde_json::to_writer(&mut self.out, object)?;
-        Ok(self.out.write_all(b"\n")?)
+        self.write(|out| {
+            serde_json::to_writer(&mut *out, object)?;
+            out.write_all(b"\n")
+        })
     }
 
     /// Says to people that there is nothing to print; programs see that there is no line.
@@ -50,8 +74,38 @@ impl Output {
 
     /// What has been printed so far is to be seen now.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        Ok(self.out.flush()?)
+        self.write(Write::flush)
     }
+
+    fn write(&mut self, write: impl FnOnce(&mut BufWriter<io::StdoutLock<'static>>) -> io::Result<()>) -> Outcome<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        match write(&mut self.out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            written => Ok(written?),
+        }
+    }
+}
+
+/// True when standard output is a pipe, a socket or a terminal whose other end is gone.
+#[cfg(unix)]
+fn is_unread() -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&at_once)).is_ok_and(|found| found > 0)
+        && asked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL)
+}
+
+/// Nobody tells before something is printed.
+#[cfg(not(unix))]
+fn is_unread() -> bool {
+    false
 }
 
 /// An object of the keyspace, as it is printed.

@@ -1,18 +1,21 @@
-//! Looking at values: `get`, `scan`, `top`, `rank`, `conflicts`, `export`, `watch`.
+//! Looking at values: `get`, `scan`, `top`, `rank`, `conflicts`.
 
 use std::process::ExitCode;
 
-use replica::{Conflict, Event, Kind, LiveWrite, Origin, Ranked, key::ObjectKey};
+use replica::{
+    Conflict, Kind, LiveWrite, Ranked,
+    key::{ObjectKey, check_path},
+};
 use serde::Serialize;
 
 use crate::{
     failure::{Failure, Outcome},
-    operation,
     output::{Output, Shown, in_line, json, kind_of, moment, plain},
     session::Session,
 };
 
 pub(crate) async fn get(session: &Session, path: &str, out: &mut Output) -> Outcome {
+    check_path(path).map_err(|invalid| Failure::usage(format!("{invalid}: {path:?}")))?;
     let replica = session.observe().await?;
     let values = replica.get(path)?;
     if values.is_empty() {
@@ -51,6 +54,9 @@ pub(crate) async fn scan(
     }
     let mut is_empty = true;
     for (key, value) in found {
+        if out.is_closed() {
+            break;
+        }
         is_empty = false;
         if out.is_json() {
             out.object(&Shown::new(&key, Some(&value)))?;
@@ -151,52 +157,4 @@ pub(crate) async fn conflicts(session: &Session, prefix: &str, out: &mut Output)
         nothing(out, "no conflict", prefix)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) async fn export(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
-    let replica = session.observe().await?;
-    for (key, value) in replica.scan(prefix) {
-        for line in operation::making(key.path(), &value) {
-            out.line(line)?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-#[derive(Serialize)]
-struct ShownChange<'a> {
-    #[serde(flatten)]
-    object: Shown<'a>,
-    origin: &'a str,
-}
-
-pub(crate) async fn watch(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
-    let replica = session.follow().await?;
-    let mut watch = replica.watch(prefix);
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        let event = tokio::select! {
-            event = watch.next() => event,
-            _ = &mut interrupted => return Ok(ExitCode::SUCCESS),
-        };
-        match event {
-            None => return Ok(ExitCode::SUCCESS),
-            Some(Event::Lagged) if out.is_json() => out.line(r#"{"lagged":true}"#)?,
-            Some(Event::Lagged) => out.line("too much changed to be told one by one; `scan` shows what is there")?,
-            Some(Event::Changed { key, value, origin }) => {
-                let origin = match &origin {
-                    Origin::Here => "here",
-                    Origin::Replica(name) => name.as_str(),
-                    Origin::Snapshot => "snapshot",
-                };
-                if out.is_json() {
-                    out.object(&ShownChange { object: Shown::new(&key, value.as_ref()), origin })?;
-                } else {
-                    let value = value.as_ref().map_or_else(|| "(deleted)".to_owned(), in_line);
-                    out.line(format_args!("{}\t{}\t{value}\t{origin}", key.path(), key.kind()))?;
-                }
-            }
-        }
-        out.flush()?;
-    }
 }

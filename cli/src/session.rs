@@ -1,14 +1,19 @@
 //! Opening a replica or an observer in one of the configured regions.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use replica::{Builder, Replica};
+use replica::{Builder, ErrorKind, Position, Replica, Status, name::ReplicaName};
 use store_object::FolderHints;
 
 use crate::{
     args::Global,
     config::{self, Place, Region},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, told},
+    stored,
+    warnings::Warnings,
 };
 
 /// The regions, and where in them a command works.
@@ -17,6 +22,7 @@ pub(crate) struct Session {
     pub(crate) regions: Vec<Region>,
     pub(crate) here: usize,
     replica: Option<String>,
+    json: bool,
 }
 
 impl Session {
@@ -34,7 +40,10 @@ impl Session {
                 Failure::usage(format!("no region is called {name} in {}: {}", file.display(), names.join(", ")))
             })?,
         };
-        Ok(Self { regions, here, replica: global.replica.clone() })
+        if let Some(name) = &global.replica {
+            ReplicaName::new(name).map_err(|invalid| Failure::usage(format!("--replica: {invalid}: {name:?}")))?;
+        }
+        Ok(Self { regions, here, replica: global.replica.clone(), json: global.json })
     }
 
     /// The region in which a command works.
@@ -47,23 +56,29 @@ impl Session {
         self.replica.clone().unwrap_or_else(|| format!("{}-cli", self.region().name))
     }
 
+    /// What tells of what is wrong.
+    pub(crate) const fn warnings(&self) -> Warnings {
+        Warnings::new(self.json)
+    }
+
     fn builder(&self) -> Builder {
-        let builder = Replica::builder(&self.replica(), self.region().bucket.clone());
+        let own = self.region();
+        let builder = Replica::builder(&self.replica(), own.bucket.clone()).region(&own.name);
         let peers = self.regions.iter().enumerate().filter(|(number, _)| *number != self.here);
         peers.fold(builder, |builder, (_, region)| builder.peer(&region.name, region.bucket.clone()))
     }
 
     /// Looks on from this region, after catching up, and does nothing by itself.
     pub(crate) async fn observe(&self) -> Outcome<&'static Replica> {
+        self.check_presence()?;
         let replica = kept(self.builder().manual().observe().await?);
-        if !replica.catch_up().await {
-            warn_of_alarms(replica);
-        }
+        self.catch_up(replica, &mut self.warnings()).await;
         Ok(replica)
     }
 
     /// The same, and goes on reading: as soon as something appears, where a directory tells.
     pub(crate) async fn follow(&self) -> Outcome<&'static Replica> {
+        self.check_presence()?;
         let mut builder = self.builder();
         for region in &self.regions {
             if let Place::Directory(path) = &region.place
@@ -77,18 +92,81 @@ impl Session {
 
     /// Opens a replica that writes in this region.
     pub(crate) async fn open(&self) -> Outcome<&'static Replica> {
-        Ok(kept(self.builder().open().await?))
+        let region = self.region();
+        if region.place == Place::Memory {
+            let says = format!("the bucket of {} is this process's memory: nothing is kept when it ends", region.name);
+            self.warnings().say(&says);
+        }
+        region.make()?;
+        let opened = self.builder().open().await.map_err(|error| match error.kind() {
+            ErrorKind::Invalid => Failure::usage(told(&error)),
+            _ => error.into(),
+        });
+        Ok(kept(opened?))
     }
+
+    /// Reads all logs to their ends. Returns whether nothing that is known to be there is missing, and tells what is.
+    pub(crate) async fn catch_up(&self, replica: &Replica, warnings: &mut Warnings) -> bool {
+        let mut is_whole = replica.catch_up().await;
+        let mut gaps = gaps(&replica.status());
+        if is_whole && !gaps.is_empty() {
+            // Whoever writes meanwhile has read more than was there a moment ago. What is missing for good is so again.
+            is_whole = replica.catch_up().await;
+            gaps = gaps.intersection(&self::gaps(&replica.status())).cloned().collect();
+        }
+        warnings.alarms(replica);
+        for (name, applied) in &gaps {
+            let read = applied.map_or_else(|| "nothing of it".to_owned(), |applied| format!("it up to {applied}"));
+            warnings.say(&format!("the log of {name} goes on, as others have read, and {read} can be read here"));
+        }
+        let lost = if is_whole { self.lost(&replica.status()).await } else { Vec::new() };
+        for name in &lost {
+            warnings.say(&format!(
+                "the log of {name} is in no bucket any more: what is known of it stays, and what it wrote since is missing; \
+                 mount its bucket again, or evict it"
+            ));
+        }
+        let is_behind = replica.status().is_behind;
+        if is_behind && gaps.is_empty() {
+            warnings.say("less has come back than this replica had seen before");
+        }
+        is_whole && gaps.is_empty() && lost.is_empty() && !is_behind
+    }
+
+    /// Whose logs were read before, and are in no bucket. A bucket that does not answer may have them.
+    async fn lost(&self, status: &Status) -> Vec<ReplicaName> {
+        let mut there = BTreeSet::new();
+        for region in &self.regions {
+            match stored::replicas(&*region.bucket).await {
+                Ok(replicas) => there.extend(replicas),
+                Err(_) => return Vec::new(),
+            }
+        }
+        let live = status.logs.iter().filter(|log| log.evicted.is_none() && log.applied.is_some());
+        let lost = live.map(|log| &log.replica).filter(|name| **name != status.replica && !there.contains(*name));
+        lost.cloned().collect()
+    }
+
+    /// Nothing is to be seen from a region whose directory is missing.
+    fn check_presence(&self) -> Outcome<()> {
+        match self.region().missing() {
+            None => Ok(()),
+            Some(path) => Err(Failure::usage(format!(
+                "there is no directory {}, in which the bucket of {} is; mount it, or mend the configuration",
+                path.display(),
+                self.region().name
+            ))),
+        }
+    }
+}
+
+/// The logs of which more is known to be there than was read, with how far they were.
+fn gaps(status: &Status) -> BTreeSet<(ReplicaName, Option<Position>)> {
+    let short = status.logs.iter().filter(|log| log.replica != status.replica && log.heard > log.applied);
+    short.map(|log| (log.replica.clone(), log.applied)).collect()
 }
 
 /// It ends with the process. To take a million objects apart one by one first would take as long as to look one up.
 fn kept(replica: Replica) -> &'static Replica {
     Box::leak(Box::new(replica))
-}
-
-/// Says what of all that there is could not be read.
-pub(crate) fn warn_of_alarms(replica: &Replica) {
-    for (place, kind, says) in replica.status().alarms {
-        anstream::eprintln!("\x1b[33mwarning:\x1b[0m {place}: {}: {says}", kind.name());
-    }
 }

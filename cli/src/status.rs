@@ -65,9 +65,11 @@ impl ShownLog {
 }
 
 impl<'a> Requests<'a> {
-    fn new(region: &'a RegionStatus, name: &'a str) -> Self {
-        let RegionStatus { creates, gets, lists, deletes, bytes_out, bytes_in, .. } = *region;
-        Self { region: name, creates, gets, lists, deletes, bytes_out, bytes_in }
+    fn new(status: &'a RegionStatus) -> Self {
+        let RegionStatus { region, creates, gets, lists, deletes, bytes_out, bytes_in, .. } = status;
+        let [creates, gets, lists, deletes, bytes_out, bytes_in] =
+            [creates, gets, lists, deletes, bytes_out, bytes_in].map(|count| *count);
+        Self { region, creates, gets, lists, deletes, bytes_out, bytes_in }
     }
 }
 
@@ -76,10 +78,7 @@ pub(crate) async fn status(session: &Session, out: &mut Output) -> Outcome {
     let status: Status = replica.status();
     let own = status.replica.clone();
     let logs: Vec<ShownLog> = status.logs.iter().filter(|log| log.replica != own).map(ShownLog::new).collect();
-    // The first is this region's own, which the engine calls by the observer's name.
-    let mut names = vec![&*session.region().name];
-    names.extend(status.regions[1..].iter().map(|region| &*region.region));
-    let requests: Vec<_> = status.regions.iter().zip(names).map(|(region, name)| Requests::new(region, name)).collect();
+    let requests: Vec<_> = status.regions.iter().map(Requests::new).collect();
     let alarms: Vec<_> =
         status.alarms.iter().map(|(place, kind, says)| Alarm { place, kind: kind.name(), says }).collect();
     if out.is_json() {
@@ -101,6 +100,7 @@ pub(crate) async fn status(session: &Session, out: &mut Output) -> Outcome {
                 (Some(last), _) => format!("evicted at {last}"),
                 (None, Some(0.0)) => "up to date".to_owned(),
                 (None, Some(lag)) => format!("{lag:.1} s behind"),
+                (None, None) if log.applied.is_some() => "behind".to_owned(),
                 (None, None) => "unread".to_owned(),
             };
             let (applied, written) = (log.applied.as_deref().unwrap_or("-"), log.written.as_deref().unwrap_or("-"));

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use replica::{
-    log::{BucketKey, FoundManifest, Keys, Manifest, decode_manifest},
+    Position,
+    log::{BucketKey, DecodeError, FoundManifest, Keys, Manifest, decode_manifest},
     name::ReplicaName,
     ports::{Bucket, Stored},
 };
 
-use crate::failure::{Failure, Outcome, told};
+use crate::failure::{Failure, Outcome};
 
 /// How many keys are listed at a time.
 const PAGE: usize = 1_000;
@@ -41,14 +42,22 @@ pub(crate) async fn get(bucket: &dyn Bucket, key: &str) -> Outcome<Bytes> {
     bucket.get(key).await?.ok_or_else(|| Failure::missing(key))
 }
 
+/// A manifest that is there, or why it cannot be read.
+pub(crate) struct FoundAt {
+    pub(crate) key: String,
+    pub(crate) bytes: u64,
+    pub(crate) position: Position,
+    pub(crate) manifest: Result<Manifest, DecodeError>,
+}
+
 /// The manifests of a replica, in ascending order of positions. One that was collected meanwhile is left out.
-pub(crate) async fn manifests(bucket: &dyn Bucket, replica: &ReplicaName) -> Outcome<Vec<Manifest>> {
+pub(crate) async fn manifests(bucket: &dyn Bucket, replica: &ReplicaName) -> Outcome<Vec<FoundAt>> {
     let mut found = Vec::new();
-    for Stored { key, .. } in list(bucket, &keys()?.manifests_prefix(replica)).await? {
-        let Some(BucketKey::Manifest { .. }) = keys()?.parse(&key) else { continue };
+    for Stored { key, size: bytes, .. } in list(bucket, &keys()?.manifests_prefix(replica)).await? {
+        let Some(BucketKey::Manifest { position, .. }) = keys()?.parse(&key) else { continue };
         let Some(object) = bucket.get(&key).await? else { continue };
-        let decoded = decode_manifest(&object, &key, None).map(FoundManifest::into_manifest);
-        found.push(decoded.map_err(|error| Failure::failed(format!("{key}: {}", told(&error))))?);
+        let manifest = decode_manifest(&object, &key, None).map(FoundManifest::into_manifest);
+        found.push(FoundAt { key, bytes, position, manifest });
     }
     Ok(found)
 }

@@ -171,6 +171,8 @@ fn of_two_writers_of_one_name_the_first_is_told_what_to_do_and_two_names_do_not_
     let codes = (first.end(), other.end());
     let says = first.complained();
     assert_eq!(codes, (Some(4), Some(0)), "{says}");
+    assert_eq!(summary(first.printed().as_bytes())["applied"], 1, "what it has made durable is counted");
+    assert!(says.contains("1 operation behind that"), "{says}");
     assert!(
         says.contains("another process has taken this replica's log over; stop this one, or open another name"),
         "{says}"
@@ -193,12 +195,30 @@ fn an_evicted_replica_writes_no_more_and_another_name_does() {
     assert_eq!(evicted["replica"], "eu-west-1-cli");
     assert!(support::says(folder.path(), &["status"]).contains("evicted at"));
 
+    // What ends before what was read of it is not undone.
+    assert!(applied(folder.path(), &["--replica", "early"], line.as_bytes()).status.success());
+    assert!(applied(folder.path(), &["--replica", "early"], line.as_bytes()).status.success());
+    let listed = objects(&support::says(folder.path(), &["log", "early", "--json"]));
+    let first = listed.iter().find(|entry| entry["what"] == "segment").expect("a segment");
+    let first = first["position"].as_str().expect("a position");
+    let says = support::says(folder.path(), &["evict", "early", "--at", first]);
+    assert!(
+        says.contains(&format!("its log ends at {first}")) && says.contains("beyond that") && says.contains("stays"),
+        "{says}"
+    );
+    assert_eq!(value(folder.path(), "us-east-1", "before"), json!(4));
+
     let output = applied(folder.path(), &["--region", "eu-west-1"], line.as_bytes());
     let says = text(&output.stderr);
     assert_eq!((output.status.code(), says.contains("open one of another name")), (Some(4), true), "{says}");
     assert_eq!(fails(folder.path(), &["--region", "eu-west-1", "delete", "before"]).0, 4);
-    // The source that it had begun is anybody's now.
+    // How far it was with the source that it had begun is not known any more. Whoever begins it counts all of it again, as the
+    // help says.
     let again = ["--region", "eu-west-1", "--replica", "eu-west-1-b", "--resume", "x"];
-    assert!(applied(folder.path(), &again, line.as_bytes()).status.success());
-    assert_eq!(value(folder.path(), "ap-southeast-1", "before"), json!(3));
+    let summary = summary(&applied(folder.path(), &again, line.as_bytes()).stdout);
+    assert_eq!((&summary["applied"], &summary["skipped"]), (&json!(1), &json!(0)));
+    assert_eq!(value(folder.path(), "us-east-1", "before"), json!(5));
+    assert!(support::says(folder.path(), &["apply", "--help"]).contains("begins at line 1 and counts again"));
+    let (code, says) = fails(folder.path(), &["evict", "us-east-1-cli"]);
+    assert_eq!((code, says.contains("`--replica us-east-1-ops`")), (2, true), "{says}");
 }

@@ -27,6 +27,16 @@ fn a_configuration_is_written_once_and_read() {
             2,
             "one bucket",
         ),
+        (
+            "[[region]]\nname = \"a\"\nbucket = \"file:y\"\n[[region]]\nname = \"b\"\nbucket = \"file:w/../y\"",
+            2,
+            "one bucket",
+        ),
+        (
+            "[[region]]\nname = \"a\"\nbucket = \"file:y/v1\"\n[[region]]\nname = \"b\"\nbucket = \"file:y\"",
+            2,
+            "one lies in the other",
+        ),
         ("[[region", 2, "line 1"),
     ] {
         let file = folder.path().join("wrong.toml");
@@ -69,23 +79,7 @@ fn what_one_region_applies_every_region_reads() {
         assert_eq!(get("views"), json!(9_223_372_036_854_775_807_i64));
         assert_eq!(fails(other, &["--region", region, "get", "gone"]).0, 3);
     }
-    assert_eq!(says(other, &["get", "goals/Marta"]), "3\n");
-    assert_eq!(says(other, &["get", "title"]), "Draft\n");
-    assert_eq!(says(other, &["scan", "goals/"]), "goals/Ada\tpn_counter\t1\ngoals/Marta\tpn_counter\t3\n");
-    assert_eq!(says(other, &["scan", "goals/", "--limit", "1"]).lines().count(), 1);
-    assert_eq!(says(other, &["scan", "goals/", "--after", "goals/Ada"]).lines().count(), 1);
-    assert_eq!(objects(&says(other, &["--json", "top", "goals/", "-n", "1"]))[0]["path"], "goals/Marta");
-    assert!(says(other, &["top", "goals/"]).contains("1  3  goals/Marta"));
-    assert_eq!(says(other, &["rank", "goals/", "goals/Ada"]), "2 of 2: 1\n");
-    assert_eq!(fails(other, &["rank", "goals/", "goals/Nobody"]).0, 3);
-    assert!(says(other, &["status"]).contains("us-east-1-cli"));
     assert_eq!(objects(&says(other, &["--json", "status"]))[0]["objects"], 7, "one of them is deleted");
-
-    let exported = says(other, &["export"]);
-    let copy = configured();
-    assert!(applied(copy.path(), &[], exported.as_bytes()).status.success());
-    assert_eq!(says(copy.path(), &["export"]), exported);
-    assert_eq!(says(copy.path(), &["scan"]), says(other, &["scan"]));
 
     says(other, &["delete", "goals/Ada", "--region", "eu-west-1"]);
     assert_eq!(fails(other, &["get", "goals/Ada"]).0, 3);
@@ -138,46 +132,14 @@ fn concurrent_writes_are_conflicts_and_a_replica_is_evicted() {
     let alone = folder.path().join("alone.toml");
     std::fs::write(&alone, "[[region]]\nname = \"eu-west-1\"\nbucket = \"file:buckets/eu-west-1\"\n").expect("written");
     assert!(applied(folder.path(), &["--config", "alone.toml"], line("ours").as_bytes()).status.success());
-    assert!(applied(folder.path(), &[], line("theirs").as_bytes()).status.success());
+    let other = "[[region]]\nname = \"us-east-1\"\nbucket = \"file:buckets/us-east-1\"\n";
+    std::fs::write(folder.path().join("other.toml"), other).expect("written");
+    assert!(applied(folder.path(), &["--config", "other.toml"], line("theirs").as_bytes()).status.success());
     let conflicts = objects(&says(folder.path(), &["conflicts", "--json"]));
-    let written = conflicts.first().map_or(0, |conflict| conflict["writes"].as_array().map_or(0, Vec::len));
-    // The second may have read the first while it was opened, and superseded it then.
-    assert!(written == 0 || written == 2, "{conflicts:?}");
+    assert_eq!((conflicts.len(), conflicts[0]["writes"].as_array().map(Vec::len)), (1, Some(2)), "{conflicts:?}");
 
     let evicted = says(folder.path(), &["evict", "eu-west-1-cli"]);
     assert!(evicted.contains("eu-west-1-cli is evicted: its log ends at "), "{evicted}");
     let (code, says) = fails(folder.path(), &["sync", "--region", "eu-west-1"]);
     assert_eq!(code, 4, "{says}");
-}
-
-#[test]
-fn a_bad_line_stops_the_run_where_it_stands_or_is_skipped() {
-    let folder = configured();
-    let lines = b"{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"a\"}\n{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"a\",\"by\":1.5}\n{\"op\":\"add\",\"kind\":\"or_set\",\"path\":\"a\",\"value\":1}\n{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"b\"}\n";
-    let output = applied(folder.path(), &[], lines);
-    assert_eq!(output.status.code(), Some(1));
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!(summary["applied"], 1);
-    assert!(text(&output.stderr).contains("standard input:2:"), "{}", text(&output.stderr));
-    assert_eq!((says(folder.path(), &["get", "a"]), fails(folder.path(), &["get", "b"]).0), ("1\n".to_owned(), 3));
-
-    let output = applied(folder.path(), &["--skip-bad"], lines);
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("a summary");
-    assert_eq!((&summary["applied"], &summary["rejected"]), (&json!(2), &json!(2)));
-    assert_eq!(
-        (says(folder.path(), &["get", "a"]), says(folder.path(), &["get", "b"])),
-        ("2\n".to_owned(), "1\n".to_owned())
-    );
-
-    for (bad, part) in [
-        (&b"nonsense"[..], ":1:1: expected an object"),
-        (b"{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"\xff\"}", ":1:"),
-        (b"{\"op\":\"delete\",\"path\":\"\"}", ":1:24: a path is not empty"),
-        (&vec![b' '; 9 << 20], "a line has at most 8388608 bytes"),
-    ] {
-        let output = applied(folder.path(), &[], bad);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains(part), "{part}: {}", text(&output.stderr));
-    }
-    assert_eq!(fails(folder.path(), &["apply", "nowhere.ndjson"]).0, 1);
 }

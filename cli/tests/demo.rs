@@ -1,30 +1,18 @@
 //! `demo` as a newcomer calls it: what happens is told, the regions agree with the truth, and what is wrong is noticed.
 
+mod support;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output, Stdio},
 };
 
-use serde_json::Value;
+use support::*;
 
-const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-1"];
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_archipelago"));
-    command.current_dir(folder).env("TMPDIR", folder).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stdout, stderr } = command(folder, arguments).output().expect("it runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout) + &text(stderr))
-}
-
-fn objects(printed: &str) -> Vec<Value> {
-    printed.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+/// Where it makes its temporary directory.
+fn played(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(folder, arguments).env("TMPDIR", folder).output().expect("it runs");
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
 fn folder() -> tempfile::TempDir {
@@ -38,7 +26,7 @@ fn is_empty(folder: &Path) -> bool {
 #[test]
 fn the_regions_are_cut_killed_and_healed_and_agree_with_the_truth() {
     let folder = folder();
-    let (code, says) = run(folder.path(), &["demo", "--seconds", "2", "--seed", "1"]);
+    let (code, says) = played(folder.path(), &["demo", "--seconds", "5", "--seed", "1"]);
     assert_eq!(code, Some(0), "{says}");
     let told = [
         "eu-west-1 is CUT OFF",
@@ -60,7 +48,7 @@ fn the_regions_are_cut_killed_and_healed_and_agree_with_the_truth() {
     }
     assert!(REGIONS.iter().all(|region| says.contains(region)), "{says}");
     assert!(!says.contains('\x1b'), "a pipe is no terminal");
-    let is_narrow = |line: &str| line.chars().count() <= 100 || line.contains("archipelago-demo-");
+    let is_narrow = |line: &str| line.chars().count() <= 80 || line.contains("archipelago-demo-");
     assert!(says.lines().all(is_narrow), "{says}");
     assert!(is_empty(folder.path()), "the temporary directory is gone");
 }
@@ -68,7 +56,7 @@ fn the_regions_are_cut_killed_and_healed_and_agree_with_the_truth() {
 #[test]
 fn a_truth_that_is_falsified_is_noticed() {
     let folder = folder();
-    let (code, says) = run(folder.path(), &["demo", "--seconds", "1", "--seed", "9", "--falsify"]);
+    let (code, says) = played(folder.path(), &["demo", "--seconds", "5", "--seed", "9", "--falsify"]);
     assert_eq!(code, Some(1), "{says}");
     assert!(says.contains("3 differences:") && says.contains("The regions do not agree"), "{says}");
     for region in REGIONS {
@@ -83,7 +71,7 @@ fn a_truth_that_is_falsified_is_noticed() {
 #[test]
 fn as_json_it_is_events_and_a_summary() {
     let folder = folder();
-    let (code, says) = run(folder.path(), &["demo", "--seconds", "1", "--json"]);
+    let (code, says) = played(folder.path(), &["demo", "--seconds", "5", "--json"]);
     assert_eq!(code, Some(0), "{says}");
     let told = objects(&says);
     let events: Vec<&str> = told.iter().filter_map(|object| object["event"].as_str()).collect();
@@ -103,23 +91,24 @@ fn as_json_it_is_events_and_a_summary() {
 #[test]
 fn configured_buckets_serve_again_and_again_and_keep_what_was_there() {
     let folder = folder();
-    assert_eq!(run(folder.path(), &["init"]).0, Some(0));
-    let demo = ["demo", "--seconds", "1", "--config", "archipelago.toml", "--json"];
+    assert_eq!(played(folder.path(), &["init"]).0, Some(0));
+    let demo = ["demo", "--seconds", "5", "--config", "archipelago.toml", "--json"];
     let mut prefixes = Vec::new();
     for _ in 0..2 {
-        let (code, says) = run(folder.path(), &demo);
+        let (code, says) = played(folder.path(), &demo);
         assert_eq!(code, Some(0), "{says}");
         prefixes.push(objects(&says).pop().expect("a summary")["prefix"].as_str().expect("text").to_owned());
     }
     assert_ne!(prefixes[0], prefixes[1]);
     // A reader of the same buckets finds both runs.
     for prefix in &prefixes {
-        let (code, says) = run(folder.path(), &["--region", "eu-west-1", "top", &format!("{prefix}score/"), "-n", "3"]);
+        let (code, says) =
+            played(folder.path(), &["--region", "eu-west-1", "top", &format!("{prefix}score/"), "-n", "3"]);
         assert_eq!((code, says.lines().count()), (Some(0), 3), "{says}");
     }
-    let (code, says) = run(folder.path(), &["init", "--dir", "two", "paris", "tokyo"]);
+    let (code, says) = played(folder.path(), &["init", "--dir", "two", "paris", "tokyo"]);
     assert_eq!(code, Some(0), "{says}");
-    let (code, says) = run(folder.path(), &["demo", "--config", "two/archipelago.toml"]);
+    let (code, says) = played(folder.path(), &["demo", "--config", "two/archipelago.toml"]);
     assert_eq!((code, says.contains("needs 3 regions, and two/archipelago.toml has 2")), (Some(2), true), "{says}");
 }
 
@@ -127,12 +116,12 @@ fn configured_buckets_serve_again_and_again_and_keep_what_was_there() {
 fn what_cannot_be_done_is_said() {
     let folder = folder();
     for (arguments, code, part) in [
-        (&["demo", "--seconds", "0"][..], 2, "0 is not in 1..=3600"),
-        (&["demo", "--seconds", "100000"], 2, "100000 is not in 1..=3600"),
+        (&["demo", "--seconds", "4"][..], 2, "4 is not in 5..=3600"),
+        (&["demo", "--seconds", "100000"], 2, "100000 is not in 5..=3600"),
         (&["demo", "--region", "eu-west-1"], 2, "takes no --region"),
         (&["demo", "--config", "nowhere.toml"], 2, "nowhere.toml"),
     ] {
-        let (found, says) = run(folder.path(), arguments);
+        let (found, says) = played(folder.path(), arguments);
         assert_eq!((found, says.contains(part)), (Some(code), true), "{says}");
     }
     let output =
@@ -145,10 +134,26 @@ fn what_cannot_be_done_is_said() {
 #[test]
 fn a_reader_who_leaves_ends_it() {
     let folder = folder();
-    let mut child = command(folder.path(), &["demo", "--seconds", "60"]).spawn().expect("it runs");
+    let mut child =
+        command(folder.path(), &["demo", "--seconds", "60"]).env("TMPDIR", folder.path()).spawn().expect("it runs");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     assert!(lines.next().is_some_and(|line| line.is_ok_and(|line| line.contains("Three regions"))));
     drop(lines);
     assert_eq!(child.wait().expect("it ends").code(), Some(141));
     assert!(is_empty(folder.path()));
+}
+
+#[test]
+fn whoever_stops_it_leaves_nothing_behind() {
+    let folder = folder();
+    for (signal, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        let inside = folder.path().join(&signal[1..]);
+        std::fs::create_dir(&inside).expect("it is made");
+        let mut demo = Running::start_in(folder.path(), &signal[1..], &["demo"], &inside);
+        until(|| demo.printed().contains("each takes").then_some(()));
+        assert!(!is_empty(&inside));
+        demo.signal(signal);
+        assert_eq!(demo.end(), Some(code), "{}", demo.complained());
+        assert!(is_empty(&inside), "{signal}");
+    }
 }

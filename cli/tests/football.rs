@@ -142,5 +142,7 @@ fn so_it_does_when_processes_are_killed_at_random_and_started_again() {
     assert_eq!((code, says.contains("are not those that were done")), (1, true), "{says}");
     let (code, says) =
         fails(folder.path(), &["--region", "eu-west-1", "apply", "us-east-1.ndjson", "--resume", "goals-us-east-1"]);
-    assert_eq!((code, says.contains("begun by the replica us-east-1-cli")), (1, true), "{says}");
+    let what_to_do =
+        "begun by the replica us-east-1-cli in us-east-1; go on there: `--region us-east-1 --replica us-east-1-cli`";
+    assert_eq!((code, says.contains(what_to_do)), (1, true), "{says}");
 }

@@ -65,7 +65,14 @@ fn values_are_printed_as_text_and_as_json() {
     let (code, complaint) = fails(folder, &["get", "nothing/here"]);
     assert_eq!((code, complaint.as_str()), (3, "error: nothing is at \"nothing/here\"\n"));
     assert_eq!(fails(folder, &["get", "nothing/here", "--json"]).0, 3);
-    assert_eq!(fails(folder, &["get", ""]).0, 1);
+    for arguments in
+        [&["get", ""][..], &["delete", ""], &["sync", "--replica", "A b"], &["get", "views", "--replica", ""]]
+    {
+        let (code, complaint) = fails(folder, arguments);
+        assert_eq!(code, 2, "{arguments:?}: {complaint}");
+        let reason = complaint.trim_start_matches("error: ").split(':').next().expect("a reason");
+        assert_eq!(complaint.matches(reason).count(), 1, "{complaint}");
+    }
 }
 
 #[test]
@@ -116,22 +123,6 @@ fn lists_and_ranks_are_printed_as_text_and_as_json() {
         );
         assert_eq!(says(folder, &[&command[..], &["--json"]].concat()), "");
     }
-}
-
-#[test]
-fn what_is_exported_makes_the_same_elsewhere() {
-    let (folder, copy) = (filled(), configured());
-    let exported = says(folder.path(), &["export"]);
-    // An export has no concurrent writes: of those it has every value, and the last of them is read.
-    let exported: String =
-        exported.lines().filter(|line| !line.contains("title")).map(|line| format!("{line}\n")).collect();
-    assert_eq!(applied(copy.path(), &[], exported.as_bytes()).status.code(), Some(0));
-    assert_eq!(says(copy.path(), &["export"]), exported);
-    assert_eq!(json_of(copy.path(), &["scan", "carts/"]), json_of(folder.path(), &["scan", "carts/"]));
-    assert_eq!(
-        says(folder.path(), &["export", "goals/Ada"]),
-        "{\"op\":\"add\",\"kind\":\"pn_counter\",\"path\":\"goals/Ada\",\"by\":-3}\n"
-    );
 }
 
 #[test]
@@ -361,5 +352,18 @@ fn completions_and_the_manual_name_every_command() {
     assert_eq!(fails(folder.path(), &["completions", "tcsh"]).0, 2);
     let manual = says(folder.path(), &["man"]);
     assert!(manual.starts_with(".ie") || manual.contains(".TH archipelago"), "{manual}");
-    assert!(manual.contains("conflicts"), "{manual}");
+    for name in COMMANDS.iter().map(|command| command[0]).filter(|name| !["help", "--version"].contains(name)) {
+        let head = format!("\n.SH {}\n", name.to_uppercase());
+        let (_, section) = manual.split_once(&head).unwrap_or_else(|| panic!("{name}: {manual}"));
+        let section = section.split("\n.SH ").next().expect("its end");
+        let example = format!("archipelago {name}");
+        assert!(
+            section.contains(".SS SYNOPSIS") && section.contains(".SS EXAMPLE") && section.contains(&example),
+            "{name}: {section}"
+        );
+    }
+    assert!(manual.contains(".SH \"EXIT STATUS\""), "{manual}");
+    for option in ["skip\\-bad", "resume", "seed", "limit", "\\-\\-json"] {
+        assert!(manual.contains(option), "{option}: {manual}");
+    }
 }

@@ -12,8 +12,8 @@ use crate::{
     handles::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter, element, value},
     key::{BATCH_BYTES_MAX, MARK_BYTES_MAX, ObjectKey},
     keyspace::{Change, Mark, MarkValue},
-    name::ReplicaName,
     replica::{Replica, not_a_path},
+    sync::Marked,
     written::Written,
 };
 
@@ -87,6 +87,11 @@ impl<'a> Batch<'a> {
             }
             Err(error) => self.refuse(error),
         }
+    }
+
+    /// Deletes what is live at `path` of one kind, as far as this replica has seen it.
+    pub fn delete_kind(&mut self, path: &str, kind: Kind) {
+        self.at::<()>(path, kind).delete();
     }
 
     /// Makes a mark: a note of this replica's own that is durable exactly if the changes of this batch are. An offset up to
@@ -263,10 +268,11 @@ impl Replica {
         self.engine().keyspace.mark(name.as_ref())
     }
 
-    /// The other replicas that have made a mark of this name and were not evicted: who ingests an input asks before it begins,
-    /// so that no two replicas ingest the same one.
+    /// The marks of this name that other replicas hold which were not evicted: who ingests an input asks before it begins, so
+    /// that no two replicas ingest the same one.
     ///
-    /// It is no lock: two that ask at the same time may both find nobody.
+    /// To ask is no lock: two that ask at the same time may both find nobody. Two that each make a mark first, wait until it is
+    /// durable, and ask then do not both find nobody.
     ///
     /// # Errors
     ///
@@ -277,7 +283,7 @@ impl Replica {
     ///
     /// One LIST for each bucket. For each replica two LISTs and a GET, a GET for each segment since its newest snapshot, and
     /// one that finds nothing.
-    pub async fn marked_by(&self, name: impl AsRef<[u8]>) -> Result<Vec<ReplicaName>, Error> {
+    pub async fn marked_by(&self, name: impl AsRef<[u8]>) -> Result<Vec<Marked>, Error> {
         self.engine().marked_by(name.as_ref()).await
     }
 }

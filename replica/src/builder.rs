@@ -18,6 +18,7 @@ use crate::{
 #[must_use = "a replica is opened with `open`"]
 pub struct Builder {
     name: String,
+    region: Option<String>,
     root: String,
     bucket: Arc<dyn Bucket>,
     peers: Vec<(String, Arc<dyn Bucket>)>,
@@ -34,6 +35,7 @@ impl Builder {
     pub(crate) fn new(name: &str, bucket: impl Bucket + 'static, world: World) -> Self {
         Self {
             name: name.to_owned(),
+            region: None,
             root: String::new(),
             bucket: Arc::new(bucket),
             peers: Vec::new(),
@@ -50,6 +52,12 @@ impl Builder {
     #[cfg(feature = "tokio")]
     pub(crate) fn running(self) -> Self {
         Self { runs: true, ..self }
+    }
+
+    /// What the own region is called, in errors and in [`Status::regions`](crate::Status::regions). Unless told otherwise it is
+    /// called by the replica's name.
+    pub fn region(self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), ..self }
     }
 
     /// Adds the bucket of another region, to read. What the region is called is for people alone.
@@ -99,8 +107,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a name or a root that is none, and where there is no tokio runtime to run on;
-    /// [`ErrorKind::Store`] when the bucket does not answer in time; [`ErrorKind::Evicted`], [`ErrorKind::LostHistory`],
+    /// [`ErrorKind::Invalid`] for a name or a root that is none, for a name that has no log in this bucket and one in that of a
+    /// peer, and where there is no tokio runtime to run on; [`ErrorKind::Store`] when the bucket does not answer in time; [`ErrorKind::Evicted`], [`ErrorKind::LostHistory`],
     /// [`ErrorKind::Corrupt`] and [`ErrorKind::Unsupported`] as they say.
     ///
     /// # Cost
@@ -162,7 +170,8 @@ impl Builder {
         })?;
         self.settings.check()?;
         let Self { bucket, peers, hints, world, settings, mac, .. } = self;
-        Ok(Plan { name, bucket, peers, hints, keys, mac, world, settings })
+        let region = self.region.unwrap_or_else(|| name.to_string());
+        Ok(Plan { name, region, bucket, peers, hints, keys, mac, world, settings })
     }
 
     /// What makes a replica of an engine. It is asked for first, so that nobody is fenced where nothing could run.

@@ -318,5 +318,5 @@ impl fmt::Debug for Replica {
 pub(crate) fn not_a_path(path: &str, invalid: crate::key::InvalidPath) -> Error {
     // Of a path that is far too long the beginning will do.
     let shown: String = path.chars().take(80).collect();
-    Error::new(ErrorKind::Invalid, format!("{invalid}: bytes={} path={shown:?}", path.len())).caused_by(invalid)
+    Error::new(ErrorKind::Invalid, format!("{invalid}: bytes={} path={shown:?}", path.len()))
 }

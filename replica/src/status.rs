@@ -51,11 +51,12 @@ pub struct LogStatus {
     pub applied: Option<Position>,
     /// The furthest position that anybody has published of it.
     pub heard: Option<Position>,
-    /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch.
+    /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch; 0 when
+    /// none was.
     pub cut_ms: u64,
     /// How far behind it this replica is: nothing while no more of it is known than was applied, and else the time since
-    /// the last object that was applied was cut, by the writer's wall clock and this one's. `None` when nothing of it was
-    /// applied and something is known to be there.
+    /// the last object that was applied was cut, by the writer's wall clock and this one's. `None` when something is
+    /// known to be there and no object of it was applied: nothing at all, or what came from a snapshot.
     pub lag: Option<Duration>,
     /// About how many bytes of it are known and not applied: as many positions as are known to be there, each as large as
     /// those on average that were read since the replica was opened. `None` when something is known to be there, and none of
@@ -108,7 +109,7 @@ impl Replica {
             // What comes behind the end of an evicted log is not waited for, and what comes before it is.
             let heard = evicted.map_or(log.and_then(|log| log.heard), |last| applied.max(Some(last)));
             let cut_ms = log.map_or(0, |log| log.wall_ms);
-            let since = applied.map(|_| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
+            let since = (cut_ms > 0).then(|| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
             LogStatus {
                 replica: name.clone(),
                 applied,

@@ -11,8 +11,8 @@ const GIGABYTE: f64 = 0.02;
 
 /// What the prices above are, for whoever reads the figures.
 pub(crate) const PRICES: [&str; 2] = [
-    "At what S3 Standard takes in us-east-1, storage aside; look up what it is today: PUT and LIST",
-    "$0.005 per 1,000, GET $0.0004 per 1,000, and $0.02 for a gigabyte between regions.",
+    "S3 Standard in us-east-1, storage aside; look up what it is today: PUT, LIST",
+    "$0.005 per 1,000, GET $0.0004 per 1,000, a gigabyte between regions $0.02.",
 ];
 
 /// A month, in seconds.

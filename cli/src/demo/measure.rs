@@ -116,8 +116,11 @@ fn arrived(stage: &Stage, view: &View, of: usize) -> u64 {
     view.replica.g_counter(&path).map_or(0, |counter| u64::try_from(counter.value()).unwrap_or(u64::MAX))
 }
 
-/// The first ten on a region's leaderboard.
+/// How many of a leaderboard are shown.
+pub(crate) const TOP: usize = 10;
+
+/// The first on a region's leaderboard.
 pub(crate) fn top(view: &View) -> Vec<(String, i128)> {
     let player = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    view.board.top(10).iter().map(|ranked| (player(ranked.key.path()), ranked.value)).collect()
+    view.board.top(TOP).iter().map(|ranked| (player(ranked.key.path()), ranked.value)).collect()
 }

@@ -12,7 +12,14 @@ mod stage;
 mod truth;
 mod writer;
 
-use std::{collections::BTreeMap, path::Path, pin::pin, process::ExitCode, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use replica::{Conflict, Replica, Value};
 use serde_json::json;
@@ -33,14 +40,11 @@ use crate::{
     args::Global,
     failure::{Failure, Outcome},
     output::Output,
+    signals::Signals,
 };
 
 /// How often the regions are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What a shell exits with when it is interrupted, and when nobody reads what is printed.
-const INTERRUPTED: u8 = 130;
-const UNREAD: u8 = 141;
 
 /// What is asked for.
 pub(crate) struct Options<'a> {
@@ -63,20 +67,17 @@ impl<'a> Options<'a> {
 }
 
 pub(crate) async fn demo(options: &Options<'_>, out: &mut Output) -> Outcome {
+    let mut signals = Signals::listen()?;
     let stage = Stage::set(options.config, options.seed)?;
     let outcome = tokio::select! {
         outcome = perform(options, &stage, out) => outcome,
-        _ = tokio::signal::ctrl_c() => {
+        code = signals.next() => {
             anstream::eprintln!("interrupted");
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(ExitCode::from(code))
         }
     };
     stage.clear().await;
-    match outcome {
-        // Only who has seen the regions agree exits with 0.
-        Err(failure) if failure.is_closed_pipe() => Ok(ExitCode::from(UNREAD)),
-        outcome => outcome,
-    }
+    outcome
 }
 
 async fn perform(options: &Options<'_>, stage: &Stage, out: &mut Output) -> Outcome {
@@ -86,22 +87,31 @@ async fn perform(options: &Options<'_>, stage: &Stage, out: &mut Output) -> Outc
     let mut played = watch(options, stage, &mut screen, &mut measures).await?;
 
     let truth = truth(options, stage);
-    let mut seen = Vec::new();
-    let mut conflicts = Vec::new();
+    let (mut seen, mut tops, mut conflicts) = (Vec::new(), Vec::new(), Vec::new());
     for region in 0..REGIONS {
-        let replica = stage.replica(region)?;
-        seen.push((stage.name(region).to_owned(), shown(&replica, &stage.prefix)));
-        conflicts.push(replica.conflicts(&stage.prefix).collect::<Vec<Conflict>>());
+        let (name, view) = (stage.name(region), stage.seen(region)?);
+        let (top, listed) = (measure::top(&view), view.replica.conflicts(&stage.prefix).collect::<Vec<Conflict>>());
+        let wrong = truth
+            .check_board("score/", measure::TOP, &top)
+            .into_iter()
+            .chain(truth.check_conflicts(&texts(stage, &listed)));
+        played.faults.extend(wrong.map(|says| format!("{name}: {says}")));
+        seen.push((name.to_owned(), shown(&view.replica, &stage.prefix)));
+        tops.push(top);
+        conflicts.push(listed);
     }
     if conflicts.iter().any(|listed| *listed != conflicts[0]) {
         played.faults.push("the regions list different conflicts".to_owned());
+    }
+    if tops.iter().any(|top| *top != tops[0]) {
+        played.faults.push("the regions show different boards".to_owned());
     }
     let differences = compare(&truth.expected(), &seen);
     let agrees = differences.is_empty() && played.faults.is_empty();
     let writes = (0..REGIONS).map(|region| done(stage, region)).sum();
     let (played, measures, truth) = (&played, &measures, &truth);
-    let (seen, conflicts, differences) = (&*seen, &*conflicts, &*differences);
-    Report { stage, played, measures, truth, seen, conflicts, differences, writes }.print(&mut screen)?;
+    let (seen, tops, conflicts, differences) = (&*seen, &*tops, &*conflicts, &*differences);
+    Report { stage, played, measures, truth, seen, tops, conflicts, differences, writes }.print(&mut screen)?;
     conclude(options, stage, &mut screen)?;
     Ok(if agrees { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -116,13 +126,13 @@ fn introduce(options: &Options<'_>, stage: &Stage, screen: &mut Screen<'_>) -> O
     }
     let title = screen.paint(Tone::Title, "Three regions keep one leaderboard, and each takes writes at once.");
     screen.line(title)?;
-    screen.line("No server and no database is between them: only a bucket in each region, which the others read.")?;
+    screen.line("No server and no database is between them: only a bucket in each region, which")?;
+    screen.line("the others read.")?;
     let place = match (stage.folder(), options.config) {
         (Some(folder), _) => {
-            screen.line(
-                "Here each bucket is a directory, synced to the disk, and a request to another region is made to take",
-            )?;
-            screen.line("70 to 220 ms, as over an ocean. All of it is removed at the end; until then it lies in")?;
+            screen.line("Here each bucket is a directory, synced to the disk, and a request to another")?;
+            screen.line("region is made to take 70 to 220 ms, as over an ocean. All of it is removed at")?;
+            screen.line("the end; until then it lies in")?;
             format!("  {}", folder.display())
         }
         (None, Some(file)) => {
@@ -208,6 +218,16 @@ fn done(stage: &Stage, region: usize) -> u64 {
 fn shown(replica: &Replica, prefix: &str) -> BTreeMap<Key, Value> {
     let scan = replica.scan(prefix);
     scan.map(|(key, value)| ((key.path()[prefix.len()..].to_owned(), key.kind()), value)).collect()
+}
+
+/// The writes of each conflict, as text.
+fn texts(stage: &Stage, listed: &[Conflict]) -> BTreeMap<Key, BTreeSet<String>> {
+    let of = |conflict: &Conflict| {
+        let path = conflict.key.path()[stage.prefix.len()..].to_owned();
+        let writes = conflict.writes.iter().map(|write| truth::text(&write.value)).collect();
+        ((path, conflict.key.kind()), writes)
+    };
+    listed.iter().map(of).collect()
 }
 
 /// Says where to look further.

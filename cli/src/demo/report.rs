@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::{
     cost::{PRICES, Usage},
-    measure::{Lag, Measures, top},
+    measure::{Lag, Measures, TOP},
     plot::{ALONE, DISPUTED, Played, STEADY},
     screen::{Screen, Tone, count, seconds},
     stage::{REGIONS, Stage},
-    truth::{Difference, Key, Truth},
+    truth::{Difference, Key, Truth, text},
 };
 use crate::{
     failure::Outcome,
@@ -32,6 +32,8 @@ pub(crate) struct Report<'a> {
     pub(crate) truth: &'a Truth,
     /// What each region shows, without the prefix of the run.
     pub(crate) seen: &'a [(String, BTreeMap<Key, Value>)],
+    /// The first on the leaderboard of each region.
+    pub(crate) tops: &'a [Vec<(String, i128)>],
     /// The conflicts that each region lists.
     pub(crate) conflicts: &'a [Vec<Conflict>],
     pub(crate) differences: &'a [Difference],
@@ -67,22 +69,17 @@ impl Report<'_> {
         screen.line(line.trim_end())
     }
 
-    fn tops(&self) -> Vec<Vec<(String, i128)>> {
-        (0..REGIONS).map(|region| self.stage.view(region).map(|view| top(&view)).unwrap_or_default()).collect()
-    }
-
     fn boards(&self, screen: &mut Screen<'_>) -> Outcome<()> {
-        let tops = self.tops();
-        let is_alike = tops.iter().all(|top| *top == tops[0]);
+        let is_alike = self.tops.iter().all(|top| *top == self.tops[0]);
         Self::title(
             screen,
             "Top ten",
             if is_alike { "as each region sees it: the same everywhere" } else { "as each region sees it" },
         )?;
-        let names = screen.across((0..REGIONS).map(|region| (Tone::Title, format!("      {}", self.name(region)))));
+        let names = screen.across((0..REGIONS).map(|region| (Tone::Title, format!("    {}", self.name(region)))));
         screen.line(names)?;
-        let tops: Vec<&[(String, i128)]> = tops.iter().map(Vec::as_slice).collect();
-        for line in screen.boards(&tops, 10) {
+        let tops: Vec<&[(String, i128)]> = self.tops.iter().map(Vec::as_slice).collect();
+        for line in screen.boards(&tops, TOP) {
             screen.line(line)?;
         }
         Ok(())
@@ -97,29 +94,39 @@ impl Report<'_> {
             format!("{alone} wrote Never alone, {steady} wrote Together"),
         ];
         let rules = [
-            "what was deleted stays so, what was counted meanwhile counts",
+            "what it deleted stays so, what it had not seen counts",
             "an add wins over a remove",
             "the later one is read, the other one is kept as a conflict",
             "both are read, until somebody writes again",
         ];
-        Self::title(screen, "Changed on both sides of the cut,", "and the same everywhere now")?;
+        let is_told = |difference: &Difference| DISPUTED.iter().any(|(path, _)| difference.key.0 == *path);
+        let is_alike = !self.differences.iter().any(is_told);
+        Self::title(
+            screen,
+            "Changed on both sides of the cut",
+            if is_alike { "and the same everywhere now" } else { "and not the same everywhere" },
+        )?;
         for (((path, kind), did), rule) in DISPUTED.into_iter().zip(did).zip(rules) {
             let key = (path.to_owned(), kind);
             let now =
                 self.seen.first().and_then(|(_, seen)| seen.get(&key)).map_or_else(|| "nothing".to_owned(), short);
-            screen.line(format_args!("  {path:<15}{kind:<14}{did}"))?;
+            screen.line(format_args!("  {path:<15}{kind}"))?;
+            screen.line(format_args!("  {:<15}{did}", ""))?;
             let now = screen.paint(Tone::Good, now);
+            screen.line(format_args!("  {:<15}\u{2192} {now}", ""))?;
             let rule = screen.paint(Tone::Quiet, format!("({rule})"));
-            screen.line(format_args!("  {:<15}\u{2192} {now}  {rule}", ""))?;
+            screen.line(format_args!("  {:<15}  {rule}", ""))?;
         }
         Ok(())
     }
 
     fn conflicts(&self, screen: &mut Screen<'_>) -> Outcome<()> {
         let Some(conflicts) = self.conflicts.first() else { return Ok(()) };
+        let is_alike = self.conflicts.iter().all(|listed| listed == conflicts);
         let says = format!(
-            "{} registers hold writes that knew nothing of each other; the same list in all regions",
-            conflicts.len()
+            "{} registers hold concurrent writes; {} in all regions",
+            conflicts.len(),
+            if is_alike { "the same list" } else { "not the same list" }
         );
         Self::title(screen, "Conflicts:", &says)?;
         // Those that were told of first.
@@ -138,8 +145,8 @@ impl Report<'_> {
                     _ => "kept",
                 };
                 let from = self.stage.region_of(&write.replica).map_or(&*write.replica, |region| self.name(region));
-                let text = shortened(&plain(&as_json(&write.value)), 42);
-                screen.line(format_args!("  {path:<16} {role:<7} {from:<16} {text}"))?;
+                let says = shortened(&text(&write.value), 32);
+                screen.line(format_args!("  {path:<16} {role:<7} {from:<16} {says}"))?;
             }
         }
         match conflicts.len().saturating_sub(CONFLICTS) {
@@ -149,11 +156,11 @@ impl Report<'_> {
     }
 
     fn lags(&self, screen: &mut Screen<'_>) -> Outcome<()> {
-        let says = "the age of the oldest write that has not arrived: in touch typically, and at worst ever";
+        let says = "the age of the oldest write not yet seen: usual when in touch, and worst";
         Self::title(screen, "Lag,", says)?;
         let mut head = format!("  {:<18}", "");
         for of in 0..REGIONS {
-            head += &format!("{:<24}", format!("of {}", self.name(of)));
+            head += &format!("{:<20}", format!("of {}", self.name(of)));
         }
         screen.line(head.trim_end())?;
         for viewer in 0..REGIONS {
@@ -161,7 +168,7 @@ impl Report<'_> {
             for of in 0..REGIONS {
                 let Lag { typical, worst } = self.measures.lag(viewer, of);
                 let cell = if viewer == of { "-".to_owned() } else { format!("{typical:.1} s, {worst:.1} s") };
-                line += &format!("{cell:<24}");
+                line += &format!("{cell:<20}");
             }
             screen.line(line.trim_end())?;
         }
@@ -186,16 +193,16 @@ impl Report<'_> {
     fn costs(&self, screen: &mut Screen<'_>) -> Outcome<()> {
         let mut says = format!("in {} of writing", seconds(self.played.writing));
         if let Some((_, time)) = &self.played.in_step {
-            says += &format!("; a month goes by the {} when all were in touch", seconds(*time));
+            says += &format!("; a month as in {} in touch", seconds(*time));
         }
         Self::title(screen, "Requests and bytes", &says)?;
         screen.line(format_args!(
-            "  {:<18}{:>6}{:>7}{:>7}{:>10}{:>22}{:>16}",
-            "", "PUT", "GET", "LIST", "written", "read from others", "a month"
+            "  {:<18}{:>6}{:>7}{:>7}{:>9}{:>14}{:>13}",
+            "", "PUT", "GET", "LIST", "written", "from others", "a month"
         ))?;
         let row = |name: &str, used: &Usage, dollars: Option<f64>| {
             format!(
-                "  {name:<18}{:>6}{:>7}{:>7}{:>10}{:>22}{:>16}",
+                "  {name:<18}{:>6}{:>7}{:>7}{:>9}{:>14}{:>13}",
                 count(used.puts),
                 count(used.gets),
                 count(used.lists),
@@ -242,12 +249,8 @@ impl Report<'_> {
         }
         let objects: u64 = Kind::ALL.into_iter().map(|kind| self.objects(kind)).sum();
         let verdict = if self.agrees() {
-            let says = format!(
-                "All three regions agree with the independently kept truth: {} objects, {} writes.",
-                count(objects),
-                count(self.writes)
-            );
-            screen.paint(Tone::Good, says)
+            screen.line(format_args!("{} objects, {} writes:", count(objects), count(self.writes)))?;
+            screen.paint(Tone::Good, "All three regions agree with the independently kept truth.")
         } else {
             screen.paint(Tone::Bad, "The regions do not agree with the independently kept truth.")
         };
@@ -260,8 +263,8 @@ impl Report<'_> {
         let tops: BTreeMap<&str, Vec<_>> = names
             .iter()
             .copied()
-            .zip(self.tops().into_iter().map(|top| {
-                top.into_iter().map(|(player, points)| json!({"player": player, "points": points as i64})).collect()
+            .zip(self.tops.iter().map(|top| {
+                top.iter().map(|(player, points)| json!({"player": player, "points": *points as i64})).collect()
             }))
             .collect();
         let kinds: BTreeMap<&str, _> = Kind::ALL
@@ -325,12 +328,7 @@ fn short(value: &Value) -> String {
         Value::LwwRegister(value) => value.iter().collect(),
         Value::MvRegister(values) | Value::OrSet(values) => values.iter().collect(),
     };
-    texts.into_iter().map(|text| plain(&as_json(text))).collect::<Vec<_>>().join(" and ")
-}
-
-/// Text as itself, everything else as JSON.
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    texts.into_iter().map(text).collect::<Vec<_>>().join(" and ")
 }
 
 /// At most so many characters.

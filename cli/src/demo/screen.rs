@@ -6,11 +6,17 @@ use anstream::{AutoStream, ColorChoice};
 use serde_json::{Value, json};
 
 use super::measure::Sight;
-use crate::{failure::Outcome, output::Output};
+use crate::{
+    failure::{Failure, Outcome},
+    output::Output,
+};
 
-/// How wide a region's column is, and what stands between two.
-const COLUMN: usize = 29;
-const GAP: &str = "    ";
+/// How wide a region's column is, and what stands between two: three of them fit a terminal of 80 columns.
+const COLUMN: usize = 24;
+const GAP: &str = "  ";
+
+/// How wide a line is that is broken.
+const WIDTH: usize = 80;
 
 /// How many players are seen while it plays.
 const PLAYERS_LIVE: usize = 5;
@@ -106,8 +112,10 @@ impl<'a> Screen<'a> {
         self.out.object(object)
     }
 
+    /// Only who has seen the regions agree exits with 0, so this fails when nobody looks any more.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        self.out.flush()
+        self.out.flush()?;
+        if self.out.is_closed() { Err(Failure::unread()) } else { Ok(()) }
     }
 
     /// Tells an event.
@@ -119,8 +127,12 @@ impl<'a> Screen<'a> {
             }
             self.object(&object)?;
         } else {
-            let line = format!("{}  {}", clock(at), self.paint(event.tone, &event.says));
-            self.line(line)?;
+            let clock = clock(at);
+            for (number, part) in broken(&event.says, WIDTH - clock.len() - 2).into_iter().enumerate() {
+                let margin = if number == 0 { &clock } else { "" };
+                let line = format!("{margin:9}  {}", self.paint(event.tone, part));
+                self.line(line)?;
+            }
         }
         self.flush()
     }
@@ -134,10 +146,10 @@ impl<'a> Screen<'a> {
         let mut head = " ".repeat(9);
         for name in names {
             // Writing to a string does not fail.
-            let _ok = write!(head, "  {name:<27}");
+            let _ok = write!(head, "  {name:<21}");
         }
         self.line("")?;
-        self.line("           Each second: the writes of each region, and how many of the others' it has not seen.")?;
+        self.line("           Each second: each region's writes, and how many it has not seen")?;
         self.line(head.trim_end())
     }
 
@@ -160,9 +172,9 @@ impl<'a> Screen<'a> {
             for sight in scene.sights {
                 let says = sight.as_ref().map_or_else(
                     || "down".to_owned(),
-                    |sight| format!("{:>7} ({} unseen)", count(sight.done), count(sight.missing)),
+                    |sight| format!("{:>9} ({})", count(sight.done), count(sight.missing)),
                 );
-                let _ok = write!(line, "  {says:<27}");
+                let _ok = write!(line, "  {says:<21}");
             }
             self.line(line.trim_end())?;
         }
@@ -191,7 +203,7 @@ impl<'a> Screen<'a> {
         };
         lines.push(self.across(fact(|sight| sight.done, "writes made", u64::MAX)));
         lines.push(self.across(fact(|sight| sight.waiting, "not yet durable", u64::MAX)));
-        lines.push(self.across(fact(|sight| sight.missing, "of others unseen", 8_000)));
+        lines.push(self.across(fact(|sight| sight.missing, "not yet seen", 8_000)));
         lines.push(self.across(scene.names.iter().map(|_| (Tone::Quiet, rule("\u{2500}")))));
         let tops: Vec<&[(String, i128)]> =
             scene.sights.iter().map(|sight| sight.as_ref().map_or(&[][..], |sight| &sight.top)).collect();
@@ -225,11 +237,11 @@ impl<'a> Screen<'a> {
     pub(crate) fn boards(&self, tops: &[&[(String, i128)]], players: usize) -> Vec<String> {
         let row = |rank: usize| {
             self.across(tops.iter().map(|top| match top.get(rank) {
-                None => (Tone::Quiet, format!("{:>4}", "-")),
+                None => (Tone::Quiet, format!("{:>2}", "-")),
                 Some((player, points)) => {
                     let is_same = tops[0].get(rank) == top.get(rank);
                     let tone = if is_same { Tone::Plain } else { Tone::Odd };
-                    (tone, format!("{:>4}  {player:<11}{:>12}", rank + 1, count(*points)))
+                    (tone, format!("{:>2}  {player:<9}{:>11}", rank + 1, count(*points)))
                 }
             }))
         };
@@ -243,7 +255,7 @@ impl<'a> Screen<'a> {
     }
 
     fn bar(&self, scene: &Scene<'_>) -> String {
-        const WIDTH: usize = 60;
+        const WIDTH: usize = 54;
         let part = (scene.at.as_secs_f64() / scene.of.as_secs_f64().max(0.001)).min(1.0);
         let done = (part * WIDTH as f64) as usize;
         let bar = format!("{}{}", "\u{2501}".repeat(done), self.paint(Tone::Quiet, "\u{2500}".repeat(WIDTH - done)));
@@ -258,6 +270,21 @@ fn progress(name: &str, sight: Option<&Sight>) -> Value {
             "region": name, "is_up": true, "writes": sight.done, "not_durable": sight.waiting, "unseen": sight.missing
         }),
     }
+}
+
+/// Text in lines of at most so many characters, broken between words.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last =
+            lines.last_mut().filter(|last| last.is_empty() || last.chars().count() + 1 + word.chars().count() <= width);
+        match last {
+            Some(last) if last.is_empty() => last.push_str(word),
+            Some(last) => *last += &format!(" {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A moment of the run.
@@ -287,6 +314,13 @@ pub(crate) fn count(number: impl Into<i128>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(broken("one two three", 7), ["one two", "three"]);
+        assert_eq!(broken("one two-or-more three", 7), ["one", "two-or-more", "three"]);
+        assert_eq!(broken("", 7), [""]);
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -84,6 +84,7 @@ impl Stage {
                 (temporary(folder.path())?, Some(folder))
             }
         };
+        regions.iter().try_for_each(Region::make)?;
         let names = regions.iter().map(|region| region.name.clone()).collect();
         Ok(Self {
             lines: Lines::new(),
@@ -154,10 +155,14 @@ impl Stage {
         place.as_ref().map(|actor| View { replica: actor.replica.clone(), board: actor.board.clone() })
     }
 
+    /// The same, where it must be up.
+    pub(crate) fn seen(&self, region: usize) -> Outcome<View> {
+        self.view(region).ok_or_else(|| Failure::failed(format!("{} is down", self.name(region))))
+    }
+
     /// The replica of a region.
     pub(crate) fn replica(&self, region: usize) -> Outcome<Replica> {
-        let down = || Failure::failed(format!("{} is down", self.name(region)));
-        Ok(self.view(region).ok_or_else(down)?.replica)
+        Ok(self.seen(region)?.replica)
     }
 
     /// Makes these changes the next step of a region.

@@ -9,7 +9,7 @@ use std::{
     fmt,
 };
 
-use replica::{Kind, Value};
+use replica::{Bytes, Kind, Value};
 
 use super::script::{Act, Change};
 use crate::output::json;
@@ -46,6 +46,8 @@ pub(crate) struct Truth {
     known: BTreeMap<Key, Known>,
     /// What is known for another reason than the changes tell.
     settled: BTreeMap<Key, Expected>,
+    /// What must be listed as written concurrently.
+    conflicts: BTreeMap<Key, BTreeSet<String>>,
     /// How many changes there were, by kind.
     pub(crate) changes: BTreeMap<Kind, u64>,
 }
@@ -92,6 +94,50 @@ impl Truth {
     /// Says what is to be seen of an object that several regions changed in a way that was arranged.
     pub(crate) fn settle(&mut self, path: &str, kind: Kind, expected: Expected) {
         self.settled.insert((path.to_owned(), kind), expected);
+    }
+
+    /// Says which writes of a register must be kept beside each other.
+    pub(crate) fn conflict(&mut self, path: &str, kind: Kind, writes: BTreeSet<String>) {
+        self.conflicts.insert((path.to_owned(), kind), writes);
+    }
+
+    /// What is wrong with a list of conflicts. Who had seen whom is not known, but only the last writes of regions can be
+    /// concurrent, of two regions at least, and what was arranged must be there.
+    pub(crate) fn check_conflicts(&self, listed: &BTreeMap<Key, BTreeSet<String>>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for ((path, kind), writes) in &self.conflicts {
+            if listed.get(&(path.clone(), *kind)) != Some(writes) {
+                wrong.push(format!("{path} is not listed as a conflict of {}", list(writes)));
+            }
+        }
+        for (key, writes) in listed.iter().filter(|(key, _)| !self.conflicts.contains_key(*key)) {
+            let can_be = match self.known.get(key) {
+                Some(Known::Written(last)) => {
+                    last.len() > 1 && writes.iter().all(|one| last.values().any(|of| of == one))
+                }
+                _ => false,
+            };
+            if !can_be {
+                wrong.push(format!("{} is listed as a conflict of {}, which cannot be", key.0, list(writes)));
+            }
+        }
+        wrong
+    }
+
+    /// What is wrong with a board of the counters below `prefix`: it must show the greatest sums. Those that are equal may
+    /// stand in any order.
+    pub(crate) fn check_board(&self, prefix: &str, places: usize, board: &[(String, i128)]) -> Option<String> {
+        let sum = |(key, known): (&Key, &Known)| match known {
+            Known::Sum(sum) if key.1 == Kind::PnCounter => Some((key.0.strip_prefix(prefix)?.to_owned(), *sum)),
+            _ => None,
+        };
+        let sums: BTreeMap<String, i128> = self.known.iter().filter_map(sum).collect();
+        let mut greatest: Vec<i128> = sums.values().copied().collect();
+        greatest.sort_unstable_by(|one, other| other.cmp(one));
+        greatest.truncate(places);
+        let is_right = board.iter().map(|(_, points)| *points).eq(greatest)
+            && board.iter().all(|(name, points)| sums.get(name) == Some(points));
+        (!is_right).then(|| format!("its board is not that of the {places} greatest counters below {prefix}"))
     }
 
     /// Makes the truth wrong by one.
@@ -154,8 +200,6 @@ impl Expected {
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |texts: &BTreeSet<String>| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
         match self {
             Self::Sum(sum) => write!(f, "{sum}"),
             Self::All(all) => f.write_str(&list(all)),
@@ -165,6 +209,10 @@ impl fmt::Display for Expected {
     }
 }
 
+fn list(texts: &BTreeSet<String>) -> String {
+    texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ")
+}
+
 /// What registers and sets hold, as text.
 fn texts(value: &Value) -> Option<BTreeSet<String>> {
     let texts: Vec<_> = match value {
@@ -172,11 +220,15 @@ fn texts(value: &Value) -> Option<BTreeSet<String>> {
         Value::LwwRegister(value) => value.iter().collect(),
         Value::MvRegister(values) | Value::OrSet(values) => values.iter().collect(),
     };
-    let text = |value| match value {
+    Some(texts.into_iter().map(text).collect())
+}
+
+/// Text as itself, everything else as JSON.
+pub(crate) fn text(bytes: &Bytes) -> String {
+    match json(bytes) {
         serde_json::Value::String(text) => text,
         value => value.to_string(),
-    };
-    Some(texts.into_iter().map(|bytes| text(json(bytes))).collect())
+    }
 }
 
 /// A value as differences show it.
@@ -217,8 +269,6 @@ pub(crate) fn compare(
 
 #[cfg(test)]
 mod tests {
-    use replica::Bytes;
-
     use super::*;
 
     fn truth(changes: &[(usize, &str, Act)]) -> Truth {
@@ -233,7 +283,7 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn text(text: &str) -> Bytes {
+    fn stored(text: &str) -> Bytes {
         Bytes::from(text.as_bytes())
     }
 
@@ -279,11 +329,11 @@ mod tests {
         let at = |path: &str, kind| expected[&(path.to_owned(), kind)].clone();
         assert_eq!(at("one", Kind::LwwRegister), Expected::All(set(&["y"])));
         assert_eq!(at("two", Kind::LwwRegister), Expected::OneOf(set(&["y", "z"])));
-        assert!(at("two", Kind::LwwRegister).fits(&Value::LwwRegister(Some(text("z")))));
-        assert!(!at("two", Kind::LwwRegister).fits(&Value::LwwRegister(Some(text("x")))));
+        assert!(at("two", Kind::LwwRegister).fits(&Value::LwwRegister(Some(stored("z")))));
+        assert!(!at("two", Kind::LwwRegister).fits(&Value::LwwRegister(Some(stored("x")))));
         let three = at("three", Kind::MvRegister);
-        assert!(three.fits(&Value::MvRegister(vec![text("x"), text("y")])));
-        assert!(!three.fits(&Value::MvRegister(vec![])) && !three.fits(&Value::MvRegister(vec![text("z")])));
+        assert!(three.fits(&Value::MvRegister(vec![stored("x"), stored("y")])));
+        assert!(!three.fits(&Value::MvRegister(vec![])) && !three.fits(&Value::MvRegister(vec![stored("z")])));
     }
 
     #[test]
@@ -305,6 +355,39 @@ mod tests {
     }
 
     #[test]
+    fn a_board_shows_the_greatest_and_a_conflict_the_last_of_each() {
+        let mut truth = truth(&[
+            (0, "score/a", Act::Count(5)),
+            (1, "score/b", Act::Count(7)),
+            (1, "score/c", Act::Count(5)),
+            (0, "one", write("x")),
+            (0, "two", write("x")),
+            (1, "two", write("y")),
+            (0, "two", write("z")),
+        ]);
+        let board = |rows: &[(&str, i128)]| {
+            let rows: Vec<_> = rows.iter().map(|(name, points)| ((*name).to_owned(), *points)).collect();
+            truth.check_board("score/", 2, &rows).is_none()
+        };
+        assert!(board(&[("b", 7), ("a", 5)]) && board(&[("b", 7), ("c", 5)]));
+        assert!(!board(&[("a", 5), ("b", 7)]) && !board(&[("b", 7)]) && !board(&[("b", 7), ("d", 5)]));
+
+        let listed = |rows: &[(&str, &[&str])]| {
+            let rows = rows.iter().map(|(path, texts)| (((*path).to_owned(), Kind::LwwRegister), set(texts)));
+            rows.collect::<BTreeMap<_, _>>()
+        };
+        let right = listed(&[("two", &["y", "z"])]);
+        assert_eq!(truth.check_conflicts(&right), [""; 0]);
+        for wrong in [listed(&[("two", &["x", "y"])]), listed(&[("one", &["x"])]), listed(&[("none", &["x", "y"])])] {
+            assert_eq!(truth.check_conflicts(&wrong).len(), 1);
+        }
+        truth.conflict("final", Kind::LwwRegister, set(&["p", "q"]));
+        assert_eq!(truth.check_conflicts(&right).len(), 1);
+        assert_eq!(truth.check_conflicts(&listed(&[("final", &["p"])])).len(), 1);
+        assert_eq!(truth.check_conflicts(&listed(&[("final", &["p", "q"])])), [""; 0]);
+    }
+
+    #[test]
     fn every_difference_is_named() {
         let mut truth = truth(&[(0, "a", Act::Count(5)), (0, "b", write("x")), (1, "b", write("y"))]);
         truth.settle("b", Kind::LwwRegister, Expected::OneOf(set(&["x", "y", "z"])));
@@ -312,7 +395,7 @@ mod tests {
         let region = |name: &str, sum: i128, held: &str| {
             let seen = [
                 (key("a", Kind::PnCounter), Value::PnCounter(sum)),
-                (key("b", Kind::LwwRegister), Value::LwwRegister(Some(text(held)))),
+                (key("b", Kind::LwwRegister), Value::LwwRegister(Some(stored(held)))),
             ];
             (name.to_owned(), BTreeMap::from(seen))
         };

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use replica::{Batch, Error, ErrorKind, Kind, MarkValue, Position, Replica, Written};
+use replica::{Batch, Error, ErrorKind, MarkValue, Position, Replica, Written};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -147,10 +147,6 @@ fn put(batch: &mut Batch<'_>, prefix: &str, change: &Change) {
         Act::WriteBeside(text) => drop(batch.mv_register::<str>(path).set(text)),
         Act::Add(element) => drop(batch.or_set::<str>(path).add(element)),
         Act::Remove(element) => drop(batch.or_set::<str>(path).remove(element)),
-        Act::Delete(Kind::GCounter) => drop(batch.g_counter(path).delete()),
-        Act::Delete(Kind::PnCounter) => drop(batch.pn_counter(path).delete()),
-        Act::Delete(Kind::LwwRegister) => drop(batch.lww_register::<str>(path).delete()),
-        Act::Delete(Kind::MvRegister) => drop(batch.mv_register::<str>(path).delete()),
-        Act::Delete(Kind::OrSet) => drop(batch.or_set::<str>(path).delete()),
+        Act::Delete(kind) => batch.delete_kind(path, *kind),
     }
 }

@@ -77,9 +77,15 @@ pub(crate) struct Running {
 impl Running {
     /// `name` is that of its files.
     pub(crate) fn start(folder: &Path, name: &str, arguments: &[&str]) -> Self {
+        Self::start_in(folder, name, arguments, &std::env::temp_dir())
+    }
+
+    /// The same, with a directory for what is temporary.
+    pub(crate) fn start_in(folder: &Path, name: &str, arguments: &[&str], temporary: &Path) -> Self {
         let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let file = |path: &Path| File::create(path).expect("a file");
         let mut command = command(folder, arguments);
+        command.env("TMPDIR", temporary);
         let child = command.stdin(Stdio::piped()).stdout(file(&out)).stderr(file(&err)).spawn().expect("it runs");
         Self { child, out, err }
     }
@@ -110,8 +116,12 @@ impl Running {
 
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
+        self.signal("-INT");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
     }
 
     /// As the plug does.

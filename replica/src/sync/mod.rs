@@ -28,5 +28,6 @@ mod takeover;
 
 pub(crate) use engine::Engine;
 pub use evict::EvictedLog;
+pub use marked::Marked;
 pub(crate) use open::{Plan, observe, open};
 pub(crate) use store::World;

@@ -21,7 +21,7 @@ use super::{
     snapshot::Kept,
     state::{State, own_history_lost},
     store::{Patience, Store, World},
-    takeover::{LogPlace, evicted},
+    takeover::{LogPlace, Tail, evicted},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -36,6 +36,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) name: ReplicaName,
+    /// What the own region is called.
+    pub(crate) region: String,
     pub(crate) bucket: Arc<dyn Bucket>,
     pub(crate) peers: Vec<(String, Arc<dyn Bucket>)>,
     pub(crate) hints: Vec<Arc<dyn Hints>>,
@@ -51,7 +53,7 @@ impl Plan {
             let store = Store::new(bucket.clone(), name, self.world.clone(), alarms.clone());
             Region { name: name.to_owned(), store }
         };
-        let own = region(&self.name, &self.bucket);
+        let own = region(&self.region, &self.bucket);
         [own].into_iter().chain(self.peers.iter().map(|(name, bucket)| region(name, bucket))).collect()
     }
 
@@ -74,17 +76,9 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let (mut clock, nonce) = (plan.clock(), plan.world.nonce());
 
     // What the peers have read first, then how far the log goes: the other way round it might have grown in between.
-    let read = read_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
+    let elsewhere = look_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
     let tail = own.tail(patience).await?;
-    if tail.is_final {
-        return Err(evicted(&own.name));
-    }
-    for (reader, position) in read {
-        if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
-            reached(Point::OpenerFindsHistoryLost);
-            return Err(own_history_lost(&own.name, &reader, position));
-        }
-    }
+    check_elsewhere(&own.name, &tail, elsewhere)?;
     if tail.position == Position::FIRST {
         probe::probe(&own, nonce, patience).await?;
     }
@@ -125,23 +119,50 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     Ok(engine)
 }
 
-/// What the peers have read of the own log. A region that is out of reach does not keep this one from starting: what was
-/// read there is checked when it is read.
-async fn read_elsewhere(
-    regions: &[Region],
-    own: &LogPlace,
-    world: &World,
-    limit: Duration,
-) -> Vec<(ReplicaName, Position)> {
+/// What the other regions know of a replica that is opened.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    /// The regions in whose buckets there is a log of its name.
+    namesakes: Vec<String>,
+    /// Who has read its log, and how far.
+    read: Vec<(ReplicaName, Position)>,
+}
+
+/// Asks the other regions. One that is out of reach does not keep this one from starting: what was read there is checked when
+/// it is read.
+async fn look_elsewhere(regions: &[Region], own: &LogPlace, world: &World, limit: Duration) -> Elsewhere {
     let patience = Patience::For(limit);
-    let reading = pin!(async {
-        let logs = join_all(regions.iter().map(|region| logs_in(region, own, patience))).await;
-        read_by_peers(&own.name, logs.into_iter().filter_map(Result::ok).flatten().collect(), patience).await
+    let looking = pin!(async {
+        let listed = join_all(regions.iter().map(|region| logs_in(region, own, patience))).await;
+        let logs: Vec<Vec<LogPlace>> = listed.into_iter().map(Result::unwrap_or_default).collect();
+        let has_one = |logs: &Vec<LogPlace>| logs.iter().any(|log| log.name == own.name);
+        let namesakes = regions.iter().zip(&logs).filter(|(_, logs)| has_one(logs));
+        let namesakes = namesakes.map(|(region, _)| region.name.clone()).collect();
+        Elsewhere { namesakes, read: read_by_peers(&own.name, logs.concat(), patience).await }
     });
-    match select(reading, world.clock.sleep(limit)).await {
-        Either::Left((read, _)) => read,
-        Either::Right(_) => Vec::new(),
+    match select(looking, world.clock.sleep(limit)).await {
+        Either::Left((elsewhere, _)) => elsewhere,
+        Either::Right(_) => Elsewhere::default(),
     }
+}
+
+/// Fails when the log that ends in `tail` is not the one to open.
+fn check_elsewhere(own: &ReplicaName, tail: &Tail, elsewhere: Elsewhere) -> Result<(), Error> {
+    if tail.is_final {
+        return Err(evicted(own));
+    }
+    // A second log of one name would be taken for the first, and read by nobody who has read that.
+    if let (Position::FIRST, Some(region)) = (tail.position, elsewhere.namesakes.first()) {
+        let says = "the log of this name is in another region's bucket, and there is none in the own one; open it there, or open another name";
+        return Err(Error::new(ErrorKind::Invalid, format!("{says}: replica={own} region={region}")));
+    }
+    for (reader, position) in elsewhere.read {
+        if position == tail.position || !lineage::holds(&tail.lineage, tail.position, position) {
+            reached(Point::OpenerFindsHistoryLost);
+            return Err(own_history_lost(own, &reader, position));
+        }
+    }
+    Ok(())
 }
 
 /// Opens an observer: it takes nothing over and writes nothing. It goes by a name of its own, which is in no log, since the
