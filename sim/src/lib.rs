@@ -11,6 +11,7 @@
 //! *Invariant:* nothing here knows the real time, a thread, a network, a disk or real entropy. One seed is one run, event
 //! by event, and [`World::trace`] is the proof.
 
+mod draw;
 mod history;
 mod machine;
 mod milliseconds;
@@ -23,6 +24,7 @@ mod shrink;
 mod simulation;
 mod story;
 
+pub use draw::draw;
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use play::{Failure, Outcome, play, play_aloud};

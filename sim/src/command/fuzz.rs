@@ -16,7 +16,7 @@ use std::{
 
 use clap::Args;
 use serde_json::json;
-use sim::{Effort, Failure, Outcome, StoryFile, generate, play, shrink};
+use sim::{Effort, Failure, Outcome, Shrunk, StoryFile, generate, play, shrink};
 
 use super::{
     Ended, Refused, clock, figures, report, source,
@@ -168,20 +168,26 @@ fn tell(
     is_to_shrink: bool,
     out: &mut dyn Write,
 ) -> Result<Option<String>, Refused> {
-    report::failure(out, &format!("seed {seed}"), failure)?;
-    writeln!(out, "  again:     {}", again(options, seed))?;
+    let name = format!("seed {seed}");
     if !is_to_shrink {
-        writeln!(out)?;
+        let seen = failure.seen.lines().next().unwrap_or_default().to_owned();
+        report::failure(out, &name, &Failure { seen, ..failure.clone() })?;
+        writeln!(out, "  again:     {}\n", again(options, seed))?;
         return Ok(None);
     }
-    out.flush()?;
-    let shrunk = shrink(&generate(seed, usize::from(options.regions)), failure.check, Effort::default());
-    writeln!(out, "  in short:  found in {} plays", figures::grouped(shrunk.plays))?;
-    report::story(out, &shrunk.story)?;
+    let Shrunk { story, plays, .. } =
+        shrink(&generate(seed, usize::from(options.regions)), failure.check, Effort::default());
+    // What was seen in the small story is easier to understand.
+    let small = play(&story).failure.unwrap_or_else(|| failure.clone());
+    report::failure(out, &name, &small)?;
+    writeln!(out, "  in short, found in {} plays:", figures::grouped(plays))?;
+    report::story(out, &story)?;
     let path = options.out.join(format!("fail-{seed}.json"));
     let about = format!("What is left of seed {seed} with {} regions.", options.regions);
-    source::write(&path, &StoryFile::new(shrunk.story, about, Some(failure.check)).write())?;
-    writeln!(out, "  its story: sim replay {0}, sim draw {0} --out story.svg\n", path.display())?;
+    source::write(&path, &StoryFile::new(story, about, Some(failure.check)).write())?;
+    writeln!(out, "  again:     sim replay {}", path.display())?;
+    writeln!(out, "  as it was: {}", again(options, seed))?;
+    writeln!(out, "  a picture: sim draw {} --out fail-{seed}.svg\n", path.display())?;
     Ok(Some(path.display().to_string()))
 }
 

@@ -2,6 +2,7 @@
 //! Layer 6.
 
 mod clock;
+mod draw;
 mod figures;
 mod fuzz;
 mod replay;
@@ -38,6 +39,8 @@ enum Command {
     Replay(replay::Options),
     /// Makes a story that fails as small as it gets
     Shrink(shrink::Options),
+    /// Draws a story: regions as lines, segments as arrows, what went wrong as marks
+    Draw(draw::Options),
 }
 
 /// Why something was not done: usage is wrong, or a file cannot be read or written.
@@ -54,6 +57,7 @@ pub(super) fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(options, &mut out),
         Command::Replay(options) => replay::run(options, &mut out),
         Command::Shrink(options) => shrink::run(options, &mut out),
+        Command::Draw(options) => draw::run(options, &mut out),
     };
     match ended.and_then(|held| out.flush().map(|()| held).map_err(Refused::from)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -26,7 +26,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
-    let story = options.source.read()?;
+    let StoryFile { story, about, .. } = options.source.read()?;
     let outcome = if options.trace { play_aloud(&story) } else { play(&story) };
     if options.trace {
         outcome.told.iter().try_for_each(|told| trace(out, &story, told))?;
@@ -34,7 +34,7 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
     tell(options, &story, &outcome, out)?;
     if let Some(path) = &options.out {
         let check = outcome.failure.as_ref().map(|failure| failure.check);
-        let file = StoryFile::new(story, format!("What {} played.", options.source.name()), check);
+        let file = StoryFile::new(story, about, check);
         source::write(path, &file.write())?;
     }
     Ok(outcome.failure.is_none())

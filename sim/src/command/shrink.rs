@@ -22,7 +22,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
-    let (story, name) = (options.source.read()?, options.source.name());
+    let (StoryFile { story, .. }, name) = (options.source.read()?, options.source.name());
     let Some(failure) = play(&story).failure else {
         writeln!(out, "{name}: every check held, so there is nothing to shrink")?;
         return Ok(true);

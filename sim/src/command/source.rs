@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use clap::Args;
-use sim::{Story, StoryFile, generate};
+use sim::{StoryFile, generate};
 
 use super::Refused;
 
@@ -20,9 +20,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn read(&self) -> Result<Story, Refused> {
+    pub(super) fn read(&self) -> Result<StoryFile, Refused> {
         if let Ok(seed) = self.story.parse() {
-            return Ok(generate(seed, usize::from(self.regions.unwrap_or(3))));
+            let story = generate(seed, usize::from(self.regions.unwrap_or(3)));
+            return Ok(StoryFile::new(story, format!("Seed {seed}."), None));
         }
         if self.regions.is_some() {
             return Err(Refused("--regions goes with a seed: a file says how many there are".to_owned()));
@@ -33,8 +34,7 @@ impl Source {
                 self.story
             ))
         })?;
-        let file = StoryFile::read(&text).map_err(|says| Refused(format!("{}: {says}", self.story)))?;
-        Ok(file.story)
+        StoryFile::read(&text).map_err(|says| Refused(format!("{}: {says}", self.story)))
     }
 
     /// What it is called in a report.

@@ -53,17 +53,18 @@ pub fn shrink(story: &Story, check: &str, effort: Effort) -> Shrunk {
 
 /// The same for whoever plays stories otherwise.
 pub(crate) fn shrink_with(story: &Story, check: &str, effort: Effort, play: impl Fn(&Story) -> Outcome) -> Shrunk {
-    let mut shrinking = Shrinking { best: story.clone(), check, play: &play, effort, plays: 0, events: 0, found: 0 };
+    let mut shrinking = Shrinking { best: story.clone(), check, play: &play, effort, plays: 0, events: 0 };
     shrinking.spell_out();
     loop {
-        let before = shrinking.found;
+        let before = shrinking.size();
         shrinking.calm();
         shrinking.kinds();
         shrinking.steps();
         shrinking.changes();
         shrinking.regions();
         shrinking.simplify();
-        if shrinking.found == before || shrinking.is_spent() {
+        // What was only made simpler leaves nothing new to try.
+        if shrinking.size() >= before || shrinking.is_spent() {
             let Shrinking { best: story, plays, events, .. } = shrinking;
             return Shrunk { story, plays, events };
         }
@@ -77,11 +78,15 @@ struct Shrinking<'a> {
     effort: Effort,
     plays: u64,
     events: u64,
-    /// How often something smaller was found.
-    found: u64,
 }
 
 impl Shrinking<'_> {
+    /// How much happens.
+    fn size(&self) -> usize {
+        let steps: usize = self.best.steps.iter().map(|step| 1 + step.act.changes()).sum();
+        steps + self.best.regions
+    }
+
     const fn is_spent(&self) -> bool {
         self.plays >= self.effort.plays || self.events >= self.effort.events
     }
@@ -104,7 +109,6 @@ impl Shrinking<'_> {
         // What comes after the failure has no part in it.
         story.steps.retain(|step| step.at <= failure.at);
         self.best = story;
-        self.found += 1;
         true
     }
 
@@ -206,5 +210,116 @@ fn without(story: &mut Story, gone: usize) {
             Act::Evict(replica) | Act::Follow(replica) => *replica = moved(*replica),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        history::Did,
+        machine::Trace,
+        play::Failure,
+        ports::{Fault, What},
+        story::generate,
+    };
+
+    fn failure() -> Failure {
+        Failure { check: "a check", must: "it holds", seen: "it does not".to_owned(), at: Duration::from_secs(3_600) }
+    }
+
+    /// A play in which nothing happens but that the check fails when the story is like that.
+    fn when(is_so: impl Fn(&Story) -> bool) -> impl Fn(&Story) -> Outcome {
+        move |story| Outcome {
+            failure: is_so(story).then(failure),
+            trace: Trace::default(),
+            lasted: Duration::ZERO,
+            changes: 0,
+            faults: Default::default(),
+            told: Vec::new(),
+        }
+    }
+
+    fn deletes(story: &Story) -> usize {
+        let changes = story.steps.iter().filter_map(|step| match &step.act {
+            Act::Change(changes) => Some(changes),
+            _ => None,
+        });
+        changes.flatten().filter(|(_, did)| *did == Did::Delete).count()
+    }
+
+    #[test]
+    fn what_the_failure_needs_is_left_and_nothing_else() {
+        let mut shrunk_some = 0;
+        for seed in 0..60 {
+            let story = generate(seed, 5);
+            let needs = |story: &Story| {
+                deletes(story) >= 2
+                    && story.steps.iter().any(|step| matches!(step.act, Act::Crash))
+                    && story.regions >= 3
+            };
+            if !needs(&story) {
+                continue;
+            }
+            shrunk_some += 1;
+            let Shrunk { story: small, plays, .. } = shrink_with(&story, "a check", Effort::default(), when(needs));
+            assert!(needs(&small));
+            assert_eq!((deletes(&small), small.regions), (2, 3), "seed {seed}: {small}");
+            let changes: usize = small.steps.iter().map(|step| step.act.changes()).sum();
+            assert!(changes == 2 && small.steps.len() <= 3, "seed {seed}: {small}");
+            assert!(small.hints.is_none() && plays < 5_000, "seed {seed}: {plays} plays");
+        }
+        assert!(shrunk_some > 5, "{shrunk_some}");
+    }
+
+    #[test]
+    fn another_check_is_not_taken_for_the_same() {
+        let story = generate(1, 3);
+        let shrunk = shrink_with(&story, "another check", Effort::default(), when(|_| true));
+        assert_eq!(shrunk.story, story);
+    }
+
+    #[test]
+    fn no_more_is_tried_than_was_asked_for() {
+        let story = generate(1, 3);
+        let shrunk = shrink_with(&story, "a check", Effort { plays: 5, events: u64::MAX }, when(|_| true));
+        assert_eq!(shrunk.plays, 5);
+    }
+
+    #[test]
+    fn of_faults_by_chance_the_ones_that_matter_are_left_as_steps() {
+        let mut shrunk_some = 0;
+        for seed in 0..40 {
+            let story = generate(seed, 3);
+            // Two answers to creates must be lost, in two regions.
+            let player = |story: &Story| {
+                let mut outcome = play(story);
+                let lost = |told: &crate::ports::Told| match told.what {
+                    What::Asked { fault: Some(Fault::AnswerLost), .. } => Some(told.by.region),
+                    _ => None,
+                };
+                let regions: std::collections::BTreeSet<usize> = outcome.told.iter().filter_map(lost).collect();
+                outcome.failure = (regions.len() >= 2).then(failure);
+                outcome
+            };
+            if player(&story).failure.is_none() {
+                continue;
+            }
+            shrunk_some += 1;
+            let small = shrink_with(&story, "a check", Effort::default(), player).story;
+            let is_meeting =
+                |step: &&crate::story::Step| matches!(step.act, Act::Meet { fault: Fault::AnswerLost, .. });
+            assert_eq!(small.steps.iter().filter(is_meeting).count(), 2, "seed {seed}: {small}");
+            assert!(
+                small.steps.len() <= 12 && Fault::ALL.into_iter().all(|fault| small.faults.rate(fault) == 0),
+                "seed {seed}: {small}"
+            );
+            if shrunk_some == 3 {
+                break;
+            }
+        }
+        assert!(shrunk_some > 0);
     }
 }
