@@ -13,6 +13,7 @@
 
 mod history;
 mod machine;
+mod mutants;
 mod play;
 mod ports;
 mod random;
@@ -21,6 +22,7 @@ mod story;
 
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
+pub use mutants::{Limits, MUTANTS, Planted, Profile, Verdict};
 pub use play::{Failure, Outcome, play};
 pub use ports::{
     BEGINNING_MS, Damage, Fault, Faults, HintFault, HintFaults, Image, Requests, SimBucket, SimClock, SimEntropy,

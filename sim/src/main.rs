@@ -1,6 +1,8 @@
 //! The command `sim`: looks for histories in which replicas do not do what they promise.
 //! Layer 6.
 
+mod mutants_command;
+
 use std::process::ExitCode;
 
 use sim::{Failure, Story, generate, play, shrink};
@@ -9,11 +11,18 @@ const USAGE: &str = "\
 sim fuzz [--seeds N] [--start S] [--regions R]   plays N stories (1000), from seed S (0) on, with R regions (3)
 sim replay SEED [--regions R]                    plays one
 sim shrink SEED [--regions R]                    plays one that fails with less and less in it
+sim mutants [--only NAME] [--seeds N]            plants faults, and looks whether the checks find them
 
 Exit codes: 0 when every check held, 1 when one did not, 2 for wrong usage.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("mutants", rest)) = arguments.split_first().map(|(what, rest)| (&**what, rest)) {
+        return mutants_command::run(rest).unwrap_or_else(|| {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        });
+    }
     match Asked::parse(&arguments) {
         Some(Asked { what: What::Fuzz, first, seeds, regions }) => fuzz(first, seeds, regions),
         Some(Asked { what: What::Replay, first, regions, .. }) => replay(&generate(first, regions), first),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Bytes, Dot, Frontier, Seen};
 
 use crate::key::ObjectKey;
@@ -60,7 +61,8 @@ impl Early {
 
     fn has(&self, dot: Dot, key: &ObjectKey, element: Option<&[u8]>) -> bool {
         // Nearly always empty: the common case must not build a key to look up.
-        self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.map(Bytes::from))))
+        let is_it = |removed: &BTreeSet<Removed>| removed.contains(&(key.clone(), element.map(Bytes::from)));
+        self.0.get(&dot).is_some_and(|removed| is_it(removed) || is_planted(Mutant::EarlyByDotAlone))
     }
 }
 

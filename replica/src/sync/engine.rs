@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{HybridClock, Position, Timestamp};
 
 use super::{
@@ -181,6 +182,9 @@ impl Engine {
 
     /// Data from too far in the future is merged all the same, and does not drag the clock.
     pub(crate) fn observe(&self, time: Timestamp) {
+        if is_planted(Mutant::ClockNotMerged) {
+            return;
+        }
         if self.clock().observe(time, self.world.clock.wall_ms()) == crdt_core::Observed::TooFarAhead {
             self.alarms.count_ahead();
         }
@@ -258,7 +262,8 @@ impl Engine {
         }
         let own = self.own.name.id();
         let acknowledged = state.logs.get(&own).map(|log| &log.ack);
-        let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack));
+        let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack))
+            && !is_planted(Mutant::AcksWhatIsApplied);
         self.short.store(short, Ordering::Release);
         if state.logs.get(&own).is_some_and(|log| log.evicted.is_some()) {
             let evicted = evicted(&self.own.name);

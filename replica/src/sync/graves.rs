@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Dot, Frontier, ReplicaId, Tally, TallyParts};
 
 use crate::{key::ObjectKey, keyspace::Keyspace};
@@ -58,7 +59,8 @@ impl Graves {
                 let replica = tally.parts().replica;
                 let Some(now) = keyspace.dead_tally(key, tally) else { return false };
                 let heard_all = has_heard(Dot { replica, position: now.parts().last });
-                let gone = heard_all && acknowledged(replica, needs);
+                let acknowledged = acknowledged(replica, needs) || is_planted(Mutant::PurgedUnacknowledged);
+                let gone = heard_all && acknowledged && !is_planted(Mutant::DeadNeverPurged);
                 if gone {
                     keyspace.purge(key, tally);
                 }

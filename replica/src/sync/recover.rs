@@ -1,7 +1,8 @@
 //! Recovering from the own bucket alone: the newest own snapshot that verifies, and the own log behind it.
 //! Layer 4.
 
-use crdt_core::{HybridClock, Position};
+use crdt_core::planted::{Mutant, is_planted};
+use crdt_core::{Dot, HybridClock, Position};
 
 use super::{
     alarm::Alarms,
@@ -42,6 +43,9 @@ impl Recovery<'_> {
             state.restore(self.keyspace, snapshot)?;
             self.observe(snapshot.manifest.hlc);
             at = Some(snapshot.manifest.position);
+        }
+        if is_planted(Mutant::OwnLogTakenAsSeen) {
+            state.applied.frontier.advance(Dot { replica: self.own.name.id(), position: sealed });
         }
         self.replay(&mut state, at, sealed).await?;
         Ok((state, Kept::recovered(kept)))
@@ -97,6 +101,9 @@ impl Recovery<'_> {
     }
 
     fn observe(&mut self, time: crdt_core::Timestamp) {
+        if is_planted(Mutant::ClockBackOnRestart) {
+            return;
+        }
         if self.clock.observe(time, self.world.clock.wall_ms()) == crdt_core::Observed::TooFarAhead {
             self.alarms.count_ahead();
         }
@@ -121,7 +128,7 @@ impl Recovery<'_> {
                 Some((LogObject::Seal(found), _)) => {
                     state.pass_seal(&found)?;
                     state.published.join(&found.seal().header.frontier);
-                    if next == sealed {
+                    if next == sealed || is_planted(Mutant::ReplayStopsAtTheFirstSeal) {
                         return Ok(());
                     }
                     let epoch = found.seal().next_epoch;

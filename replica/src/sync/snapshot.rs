@@ -4,6 +4,7 @@
 use core::{future::poll_fn, pin::pin, sync::atomic::Ordering, task::Poll, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Dot, Frontier, Position, ReplicaId, Timestamp};
 use futures_util::future::select;
 
@@ -88,6 +89,7 @@ impl Kept {
     /// What is safe to acknowledge: what the older of the two holds.
     fn promised(&self) -> Option<&Frontier> {
         match &self.snapshots[..] {
+            [_, newest] if is_planted(Mutant::NewestIsPromised) => Some(&newest.frontier),
             [older, _] => Some(&older.frontier),
             _ => None,
         }
@@ -97,6 +99,7 @@ impl Kept {
     /// does not know that the bucket still is what it was recovered from.
     pub(crate) fn safe(&self) -> Option<Position> {
         match &self.snapshots[..] {
+            [_, newest] if is_planted(Mutant::CollectsPastTheOlder) => Some(newest.position),
             [older, _] if self.own_epoch => Some(older.position),
             _ => None,
         }
@@ -227,8 +230,13 @@ impl Engine {
         let (mut manifest, roster, log_bytes, frozen) = self.cut_and_freeze()?;
         // SUBTLE: the manifest is created only after the own log is durable up to its frontier. A crash in between would
         // leave changes in a snapshot that were never in any log.
-        self.durable.wait(manifest.position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        if !is_planted(Mutant::ManifestBeforeTheLog) {
+            self.durable.wait(manifest.position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        }
         manifest.parts = self.write_parts(&manifest, &roster, &frozen).await?;
+        if is_planted(Mutant::FrontierNotedLate) {
+            manifest.logs = log_states(&self.state());
+        }
         let shelf = self.own_shelf();
         let key = self.keys.manifest(&self.own.name, manifest.position);
         let bytes =
@@ -268,7 +276,7 @@ impl Engine {
             nonce: self.nonce,
             wall_ms,
             hlc: self.clock().last(),
-            logs: state.roster.iter().map(|(id, name)| log_state(&state, id, name.clone())).collect(),
+            logs: log_states(&state),
             early: early(&state),
             marks,
             parts: Vec::new(),
@@ -380,6 +388,10 @@ impl Engine {
     }
 }
 
+fn log_states(state: &State) -> Vec<LogState> {
+    state.roster.iter().map(|(id, name)| log_state(state, id, name.clone())).collect()
+}
+
 fn log_state(state: &State, id: ReplicaId, replica: crate::name::ReplicaName) -> LogState {
     let log = state.logs.get(&id).cloned().unwrap_or_default();
     LogState {
@@ -394,6 +406,9 @@ fn log_state(state: &State, id: ReplicaId, replica: crate::name::ReplicaName) ->
 }
 
 fn early(state: &State) -> Vec<Early> {
+    if is_planted(Mutant::EarlyNotInTheSnapshot) {
+        return Vec::new();
+    }
     let removal = |(dot, (key, element)): (crdt_core::Dot, &(crate::key::ObjectKey, Option<crdt_core::Bytes>))| Early {
         key: key.clone(),
         element: element.clone(),

@@ -2,6 +2,7 @@
 //! Layer 4.
 
 mod checks;
+mod headers;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use replica::{
-    BatchError, Dot, Error, ErrorKind, Replica, ReplicaId,
+    BatchError, Dot, Error, ErrorKind, MarkValue, Replica, ReplicaId,
     log::{Keys, LogObject, decode},
     name::ReplicaName,
     ports::Clock,
@@ -94,6 +95,8 @@ pub(crate) struct Member {
     pub(crate) life: Option<Life>,
     /// Processes from which the name was taken, and that still run.
     zombies: Vec<Life>,
+    /// Set when there was one of those: it may still be opening, and take the name back.
+    pub(crate) was_taken_over: bool,
     /// Set when somebody was told to evict it: who, and whether that is done.
     pub(crate) evicted: Option<(usize, Arc<AtomicBool>)>,
     /// Positions of its log that somebody relies on.
@@ -113,6 +116,7 @@ pub(crate) struct Play<'a> {
     ids: BTreeMap<ReplicaId, usize>,
     /// What the author of an object of a log had published when it was cut.
     headers: BTreeMap<(usize, u64), Seen>,
+    pub(crate) headers_looked_at: headers::Headers,
     processes: Process,
     met: BTreeMap<Fault, u64>,
     changes: usize,
@@ -155,13 +159,27 @@ impl<'a> Play<'a> {
             name: ReplicaName::new(&format!("r{region}")).unwrap_or_else(|_| unreachable!("it is a name")),
             life: None,
             zombies: Vec::new(),
+            was_taken_over: false,
             evicted: None,
             relied_on: Vec::new(),
         };
         let members: Vec<Member> = (0..story.regions).map(member).collect();
         let ids = members.iter().enumerate().map(|(log, member)| (member.name.id(), log)).collect();
         let (history, waiting, headers, met) = (History::default(), Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { story, executor, stores, members, history, waiting, ids, headers, processes: 0, met, changes: 0 }
+        Self {
+            story,
+            executor,
+            stores,
+            members,
+            history,
+            waiting,
+            ids,
+            headers,
+            headers_looked_at: headers::Headers::default(),
+            processes: 0,
+            met,
+            changes: 0,
+        }
     }
 
     fn run(&mut self) -> Result<(), Broken> {
@@ -210,7 +228,7 @@ impl<'a> Play<'a> {
             self.take_relied_on(region);
             checks::of_view(self, region)?;
         }
-        Ok(())
+        headers::follow(self)
     }
 
     /// No more faults, and everybody is there.
@@ -279,6 +297,7 @@ impl<'a> Play<'a> {
             }
             Act::Open => {
                 if let Some(life) = self.members[region].life.take() {
+                    self.members[region].was_taken_over = true;
                     self.members[region].zombies.push(life);
                 }
                 self.open(region, true);
@@ -494,7 +513,15 @@ pub(crate) fn key_of(name: &ReplicaName, position: u64) -> String {
     keys.log(name, position.into())
 }
 
+/// The paths of counters that count what was ingested: with each count goes a mark of the same number.
+pub(crate) const INGESTED: &str = "ingested/";
+
 fn put(batch: &mut replica::Batch<'_>, (path, sort): &Object, did: Did) {
+    if let Did::Count(by) = did
+        && path.starts_with(INGESTED)
+    {
+        batch.mark(path, MarkValue::Number(by.unsigned_abs()));
+    }
     match (sort, did) {
         (_, Did::Delete) => batch.delete(path),
         (Sort::Grows, Did::Count(by)) => drop(batch.g_counter(path).add(by.unsigned_abs())),
