@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use replica::{Content, ErrorKind, MarkValue, Replica, Value};
+use replica::{Content, Replica, Value};
 
-use super::{Broken, INGESTED, Member, Play, key_of, lock};
+use super::{Broken, Member, Play, key_of, lock};
 use crate::history::{Object, Sort, Truth, View};
 
 /// What holds of the view of one region at any time.
@@ -13,8 +13,6 @@ pub(crate) fn of_view(play: &mut Play<'_>, region: usize) -> Result<(), Broken> 
     let Some((replica, view)) = play.view(region) else { return Ok(()) };
     frontier_never_goes_back(play, region, &view)?;
     frontier_is_true(play, &view)?;
-    nobody_is_stopped_for_nothing(play, region)?;
-    marks_are_with_their_changes(play, &replica, &view)?;
     values_are_those_of_the_history(play, &replica, &view)
 }
 
@@ -26,36 +24,6 @@ fn frontier_never_goes_back(play: &mut Play<'_>, region: usize, view: &View) -> 
         return Err(("frontier never goes back", "what a process has applied stays applied", seen));
     }
     life.seen.clone_from(&view.seen);
-    Ok(())
-}
-
-/// Only who opens a log stops who wrote it.
-fn nobody_is_stopped_for_nothing(play: &Play<'_>, region: usize) -> Result<(), Broken> {
-    let member = &play.members[region];
-    let ended = member.life.as_ref().and_then(|life| lock(&life.given).ended.clone());
-    match ended {
-        Some((ErrorKind::LostHistory, says)) => {
-            Err(("no history is lost for nothing", "a bucket that keeps what it has loses no history", says))
-        }
-        Some((ErrorKind::Fenced, says)) if !member.was_taken_over && !member.is_evicted() => {
-            let seen = format!("{} was opened last, and has stopped: {says}", member.name);
-            Err(("nobody is fenced for nothing", "who has opened a log last is stopped by nobody", seen))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What a replica has ingested is marked exactly as far as it is counted.
-fn marks_are_with_their_changes(play: &Play<'_>, replica: &Replica, view: &View) -> Result<(), Broken> {
-    let Some((_, own)) = view.of else { return Ok(()) };
-    for object in play.history.objects().filter(|(path, _)| *path == format!("{INGESTED}{own}")) {
-        let counted = play.history.last_count(view, object).map(i64::unsigned_abs);
-        let marked = replica.mark(&object.0).map(|mark| mark.value);
-        if marked != counted.map(MarkValue::Number) {
-            let seen = format!("{} has marked {marked:?} and counted {counted:?}", replica.name());
-            return Err(("a mark is with its changes", "a mark is there exactly if its changes are", seen));
-        }
-    }
     Ok(())
 }
 

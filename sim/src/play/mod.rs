@@ -2,7 +2,7 @@
 //! Layer 4.
 
 mod checks;
-mod headers;
+mod claims;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -116,7 +116,7 @@ pub(crate) struct Play<'a> {
     ids: BTreeMap<ReplicaId, usize>,
     /// What the author of an object of a log had published when it was cut.
     headers: BTreeMap<(usize, u64), Seen>,
-    pub(crate) headers_looked_at: headers::Headers,
+    pub(crate) claims: claims::Claims,
     processes: Process,
     met: BTreeMap<Fault, u64>,
     changes: usize,
@@ -175,7 +175,7 @@ impl<'a> Play<'a> {
             waiting,
             ids,
             headers,
-            headers_looked_at: headers::Headers::default(),
+            claims: claims::Claims::default(),
             processes: 0,
             met,
             changes: 0,
@@ -228,7 +228,7 @@ impl<'a> Play<'a> {
             self.take_relied_on(region);
             checks::of_view(self, region)?;
         }
-        headers::follow(self)
+        claims::hold(self)
     }
 
     /// No more faults, and everybody is there.

@@ -1,14 +1,14 @@
-//! What must hold of the headers of a log, object by object.
+//! What must hold of what logs and replicas say of themselves.
 //! Layer 4.
 
 use std::collections::BTreeMap;
 
 use replica::{
-    Dot,
+    Dot, ErrorKind, MarkValue,
     log::{LogObject, decode},
 };
 
-use super::{Broken, Play, key_of};
+use super::{Broken, INGESTED, Play, key_of, lock};
 use crate::{
     history::{Log, Seen},
     story::Act,
@@ -16,7 +16,7 @@ use crate::{
 
 /// How far every log has been looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Headers {
+pub(crate) struct Claims {
     logs: BTreeMap<Log, Reached>,
     /// At each position the latest time that whoever has applied it must be after.
     times: BTreeMap<(Log, u64), u64>,
@@ -29,25 +29,34 @@ struct Reached {
     published: Seen,
 }
 
-/// Looks at what has come, in the order of each log.
-pub(crate) fn follow(play: &mut Play<'_>) -> Result<(), Broken> {
-    let mut headers = std::mem::take(&mut play.headers_looked_at);
+/// All of it, at any time.
+pub(crate) fn hold(play: &mut Play<'_>) -> Result<(), Broken> {
+    for log in 0..play.members.len() {
+        nobody_is_stopped_for_nothing(play, log)?;
+        marks_are_with_their_changes(play, log)?;
+    }
+    follow(play)
+}
+
+/// Looks at the headers that have come, in the order of each log.
+fn follow(play: &mut Play<'_>) -> Result<(), Broken> {
+    let mut claims = std::mem::take(&mut play.claims);
     let mut result = Ok(());
     let mut is_more = true;
     while is_more && result.is_ok() {
         is_more = false;
         for log in 0..play.members.len() {
-            match headers.step(play, log) {
+            match claims.step(play, log) {
                 Ok(stepped) => is_more |= stepped,
                 Err(broken) => result = Err(broken),
             }
         }
     }
-    play.headers_looked_at = headers;
+    play.claims = claims;
     result
 }
 
-impl Headers {
+impl Claims {
     /// Looks at the next object of a log. False if it is not there, or speaks of what has not been looked at.
     fn step(&mut self, play: &Play<'_>, log: Log) -> Result<bool, Broken> {
         let reached = self.logs.get(&log).cloned().unwrap_or_default();
@@ -89,6 +98,36 @@ impl Headers {
         self.logs.insert(log, Reached { next, time, published });
         Ok(true)
     }
+}
+
+/// Only who opens a log stops who wrote it.
+fn nobody_is_stopped_for_nothing(play: &Play<'_>, log: Log) -> Result<(), Broken> {
+    let member = &play.members[log];
+    let ended = member.life.as_ref().and_then(|life| lock(&life.given).ended.clone());
+    match ended {
+        Some((ErrorKind::LostHistory, says)) => {
+            Err(("no history is lost for nothing", "a bucket that keeps what it has loses no history", says))
+        }
+        Some((ErrorKind::Fenced, says)) if !member.was_taken_over && !member.is_evicted() => {
+            let seen = format!("{} was opened last, and has stopped: {says}", member.name);
+            Err(("nobody is fenced for nothing", "who has opened a log last is stopped by nobody", seen))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a replica has ingested is marked exactly as far as it is counted.
+fn marks_are_with_their_changes(play: &Play<'_>, log: Log) -> Result<(), Broken> {
+    let Some((replica, view)) = play.view(log) else { return Ok(()) };
+    for object in play.history.objects().filter(|(path, _)| *path == format!("{INGESTED}{log}")) {
+        let counted = play.history.last_count(&view, object).map(i64::unsigned_abs);
+        let marked = replica.mark(&object.0).map(|mark| mark.value);
+        if marked != counted.map(MarkValue::Number) {
+            let seen = format!("{} has marked {marked:?} and counted {counted:?}", replica.name());
+            return Err(("a mark is with its changes", "a mark is there exactly if its changes are", seen));
+        }
+    }
+    Ok(())
 }
 
 /// What comes from too far ahead is not followed.
