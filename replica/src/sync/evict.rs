@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Dot, Position};
 use futures_util::{
     future::{join_all, select},
@@ -71,7 +70,6 @@ impl Engine {
                 self.check_named(replica, last).await?;
                 None
             }
-            None if is_planted(Mutant::EvictedNotSealed) => None,
             None => self.seal_evicted(replica, None).await,
         };
         if let Some((place, seal)) = &sealed {

@@ -172,7 +172,7 @@ pub const MUTANTS: &[Planted] = &[
         "a purge drops whatever is dead by then",
         "model 5",
         VALUES,
-        P::Dozing,
+        P::Deletions,
     ),
     planted(
         "purged-unacknowledged",
@@ -245,7 +245,7 @@ pub const MUTANTS: &[Planted] = &[
         "a snapshot holds what things are when it is written, not when it was cut",
         "model 14",
         SNAPSHOTS,
-        P::Any,
+        P::Snapshots,
     ),
     planted(
         "absence-is-no-state",
@@ -253,7 +253,7 @@ pub const MUTANTS: &[Planted] = &[
         "what was not there at the cut gets into the snapshot",
         "DESIGN 5",
         SNAPSHOTS,
-        P::Any,
+        P::Snapshots,
     ),
     planted(
         "frontier-noted-late",
@@ -285,7 +285,7 @@ pub const MUTANTS: &[Planted] = &[
         "a snapshot counts before the log is durable up to it",
         "DESIGN 5",
         &["manifest comes last", "manifest names what was", "frontier is true", "value oracle", "all come back"],
-        P::Any,
+        P::Snapshots,
     ),
     planted(
         "replay-stops-at-the-first-seal",
@@ -418,9 +418,6 @@ pub const MUTANTS: &[Planted] = &[
         LOGS,
         P::Any,
     ),
-    planted("lineage-ignored", M::LineageIgnored, "a log that is not the one before is followed", "B01", LOGS, P::Any),
-    planted("chain-ignored", M::ChainIgnored, "a hole in a log is not noticed", "DESIGN 4", LOGS, P::Any),
-    // Collecting.
     planted(
         "seals-collected",
         M::SealsCollected,
@@ -462,14 +459,6 @@ pub const MUTANTS: &[Planted] = &[
         P::Any,
     ),
     // Evicting.
-    planted(
-        "evicted-not-sealed",
-        M::EvictedNotSealed,
-        "a replica is declared evicted before its log is sealed",
-        "decision 16",
-        LOGS,
-        P::Evictions,
-    ),
     planted(
         "evicted-read-on",
         M::EvictedReadOn,

@@ -30,6 +30,8 @@ pub enum Profile {
     Takeovers,
     /// Links are cut for long, and whoever is silent is soon not waited for.
     Silence,
+    /// Snapshots are taken all the time, and replicas crash.
+    Snapshots,
     /// A replica crashes, and comes back while nobody else can be reached.
     Isolation,
     /// A replica is evicted while it writes.
@@ -55,6 +57,7 @@ impl Profile {
             Self::Clocks => clocks(&mut story, &mut random),
             Self::Takeovers => takeovers(&mut story, &mut random),
             Self::Silence => silence(&mut story, &mut random),
+            Self::Snapshots => snapshots(&mut story, &mut random),
             Self::Isolation => isolation(&mut story, &mut random),
             Self::Evictions => evictions(&mut story, &mut random),
             Self::StaleLists => stale_lists(&mut story, &mut random),
@@ -78,7 +81,7 @@ fn soon(story: &mut Story) {
 }
 
 fn hints_only(story: &mut Story) {
-    const SELDOM: Duration = Duration::from_secs(100_000);
+    const SELDOM: Duration = Duration::from_secs(1_000);
     story.settings.poll_min = SELDOM;
     story.settings.poll_max = SELDOM;
     story.faults = Faults::none();
@@ -114,6 +117,16 @@ fn dozing(story: &mut Story, random: &mut Random) {
         let change = (("o".to_owned(), Sort::Counter), did);
         story.steps.push(Step { at, region, act: Act::Change(vec![change]) });
         at += Duration::from_millis(random.below(4_000));
+    }
+}
+
+fn snapshots(story: &mut Story, random: &mut Random) {
+    story.settings.snapshot_interval = Duration::from_millis(200);
+    story.settings.flush_interval = story.settings.flush_interval.max(Duration::from_millis(400));
+    for _ in 0..6 {
+        let (at, region) = somewhere(story, random);
+        story.steps.push(Step { at, region, act: Act::Crash });
+        story.steps.push(Step { at: at + Duration::from_millis(500), region, act: Act::Open });
     }
 }
 
