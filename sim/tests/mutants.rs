@@ -47,7 +47,7 @@ fn a_fault_has_one_name_and_says_what_is_wrong() {
 }
 
 fn holds(binary: &Path, what: &str) -> bool {
-    let bytes = std::fs::read(binary).unwrap();
+    let bytes = std::fs::read(binary).unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
     bytes.windows(what.len()).any(|window| window == what.as_bytes())
 }
 

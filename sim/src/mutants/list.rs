@@ -455,7 +455,7 @@ pub const MUTANTS: &[Planted] = &[
         M::NamedPartsCollected,
         "parts that a snapshot has taken over are collected",
         "B05",
-        &["named parts stay", "all come back", "alarms end"],
+        &["named parts stay", "no history is lost for nothing", "all come back", "alarms end"],
         P::Any,
     ),
     // Evicting.
