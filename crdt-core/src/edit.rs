@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Changes, Dot, Few, OpenDot,
     merge::{Entry, find, merge_entries, union},
+    planted::{Mutant, is_planted},
 };
 
 /// The change of one element of a set, or of one register: what was added, and which dots were removed.
@@ -64,6 +65,9 @@ impl<E: Entry> Edit<E> {
     /// that is removed and added again under the same open dot would carry a dot that its own delta calls removed.
     pub(crate) fn record(&mut self, observed: &Few<E>, added: Few<E>, open: OpenDot<'_>) {
         for dot in observed.iter().map(Entry::dot).filter(|dot| *dot != open.dot()) {
+            if is_planted(Mutant::RemovalNamesNoDots) && added.is_empty() {
+                continue;
+            }
             union(&mut self.removed, &[dot]);
         }
         self.added = added;

@@ -13,7 +13,11 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashTable, hash_table::Entry};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Changes, DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Writer, merge::merge_entries};
+use crate::{
+    Changes, DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Writer,
+    merge::merge_entries,
+    planted::{Mutant, is_planted},
+};
 
 /// An observed-remove set: add wins, and nothing that was removed leaves a trace.
 ///
@@ -179,7 +183,8 @@ impl<T: Hash + Eq, S: BuildHasher> OrSet<T, S> {
     ) where
         T: Borrow<Q>,
     {
-        self.merge_element(seen, element, own, added, |dot| removed.binary_search(&dot).is_ok());
+        let is_named = |dot| removed.binary_search(&dot).is_ok();
+        self.merge_element(seen, element, own, added, |dot| is_named(dot) || is_planted(Mutant::DeltaSpeaksOfAll));
     }
 
     /// Gives back the memory that the present elements do not need.

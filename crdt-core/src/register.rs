@@ -1,13 +1,14 @@
 //! The register under both register types. They differ in how they are read.
 //! Layer 3.
 
-use core::{fmt, marker::PhantomData};
+use core::{cmp::Ordering, fmt, marker::PhantomData};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Timestamp, Writer,
     merge::{Entry, merge_entries},
+    planted::{Mutant, is_planted},
 };
 
 /// One write to a register.
@@ -84,6 +85,9 @@ impl<V, R> Register<V, R> {
 impl<V: Clone, R: Clone> Register<V, R> {
     /// Writes `value` under the open dot. It supersedes every write that is here, whatever the timestamps say.
     pub fn set(&mut self, value: V, timestamp: Timestamp, open: OpenDot<'_>, changes: &mut RegisterChanges<V>) {
+        if is_planted(Mutant::WriteYieldsToTheFuture) && self.writes.iter().any(|held| held.timestamp > timestamp) {
+            return;
+        }
         let written = Few::one(Write { dot: open.dot(), timestamp, value });
         changes.record(&self.writes, written.clone(), open);
         self.writes = written;
@@ -96,7 +100,16 @@ impl<V: Clone, R: Clone> Register<V, R> {
     }
 
     /// Applies a change given in its parts, as a decoder has them. Both must be in ascending order of dots.
-    pub fn merge_edit(&mut self, seen: &impl Seen, added: &[Write<V>], removed: &[Dot]) {
+    pub fn merge_edit(&mut self, seen: &impl Seen, mut added: &[Write<V>], removed: &[Dot]) {
+        let stays = |held: &&Write<V>| removed.binary_search(&held.dot).is_err();
+        let meets = |new: &Write<V>, is: Ordering| {
+            self.writes.iter().filter(stays).any(|held| new.timestamp.cmp(&held.timestamp) == is)
+        };
+        if is_planted(Mutant::LoserDropped) && added.iter().any(|new| meets(new, Ordering::Less))
+            || is_planted(Mutant::TieByArrival) && added.iter().any(|new| meets(new, Ordering::Equal))
+        {
+            added = &[];
+        }
         merge_entries(
             &mut self.writes,
             |dot| seen.has_seen(dot, &()),

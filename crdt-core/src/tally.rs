@@ -9,6 +9,7 @@ use crate::{
     Changes, Dot, Few, OpenDot, Position, ReplicaId, Seen,
     merge::{Entries, Entry, find, merge_entries, union},
     packed::Packed,
+    planted::{Mutant, is_planted},
 };
 
 /// What one replica has contributed to one counter, in its present life.
@@ -118,6 +119,9 @@ impl Entry for Tally {
         if other.birth > mine.birth {
             *mine = *other;
         } else if other.birth == mine.birth {
+            if is_planted(Mutant::TotalsAddedOnMerge) {
+                mine.p = mine.p.saturating_add(other.p);
+            }
             mine.last = mine.last.max(other.last);
             mine.p = mine.p.max(other.p);
             mine.n = mine.n.max(other.n);
@@ -194,14 +198,16 @@ impl Tallies {
             Ok(index) => self.0.as_slice()[index],
             Err(_) => Tally::unborn(dot),
         };
-        if tally.is_dead() && tally.0.birth < dot.position {
+        if tally.is_dead() && (tally.0.birth < dot.position || is_planted(Mutant::TwoLivesOfOneBirth)) {
             tally = Tally::unborn(dot);
         }
         let total = match side {
             Side::Plus => &mut tally.0.p,
             Side::Minus => &mut tally.0.n,
         };
-        *total = total.checked_add(amount).ok_or(Overflow { total: *total, amount })?;
+        let room =
+            total.checked_add(amount).or_else(|| is_planted(Mutant::CounterWraps).then(|| total.wrapping_add(amount)));
+        *total = room.ok_or(Overflow { total: *total, amount })?;
         tally.0.last = dot.position;
         match found {
             Ok(index) => self.0.as_mut_slice()[index] = tally,
@@ -226,6 +232,7 @@ impl Tallies {
         self.0.retain(|tally| {
             let TallyParts { replica, birth, bp, bn, .. } = dead.0;
             let same = (tally.0.replica, tally.0.birth, tally.0.bp, tally.0.bn) == (replica, birth, bp, bn);
+            let same = same || is_planted(Mutant::PurgeHitsTheYounger) && tally.0.replica == replica;
             !(same && tally.is_dead())
         });
         self.as_slice().len() < had

@@ -131,6 +131,15 @@ impl History {
         self.objects.keys()
     }
 
+    /// What was counted last, in the order of their log, of what a view holds of a counter that one log counts on.
+    #[must_use]
+    pub fn last_count(&self, view: &View, object: &Object) -> Option<i64> {
+        let held = self.objects.get(object)?.iter().map(|event| &self.events[*event]);
+        held.filter(|event| self.holds(view, event))
+            .filter_map(|event| if let Did::Count(by) = event.did { Some(by) } else { None })
+            .next_back()
+    }
+
     /// What an object must read as in a view.
     #[must_use]
     pub fn truth(&self, view: &View, object: &Object) -> Truth {

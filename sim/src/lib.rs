@@ -15,6 +15,7 @@ mod draw;
 mod history;
 mod machine;
 mod milliseconds;
+mod mutants;
 mod play;
 mod points;
 mod ports;
@@ -27,6 +28,7 @@ mod story;
 pub use draw::draw;
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
+pub use mutants::{Limits, MUTANTS, Planted, Profile, Verdict};
 pub use play::{Failure, Outcome, play, play_aloud};
 pub use points::{POINTS, Points};
 pub use ports::{

@@ -1,6 +1,7 @@
 //! Merging what comes from elsewhere: the rows of a segment.
 //! Layer 2.
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Bytes, Dot, Frontier, Kind, Object, OrSet, ReplicaId};
 use foldhash::fast::FixedState;
 
@@ -101,6 +102,9 @@ impl Ahead<'_> {
 
     /// Notes those of `removed` that have not been applied yet. `element` is `None` in a register.
     pub fn note(&mut self, removed: &[Dot], element: Option<&[u8]>) {
+        if is_planted(Mutant::EarlyForgotten) {
+            return;
+        }
         for dot in removed.iter().filter(|dot| dot.replica != self.own && !self.frontier.covers(**dot)) {
             self.removed.push((*dot, (self.key.clone(), element.map(Bytes::from))));
         }

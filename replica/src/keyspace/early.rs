@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::{
     Bytes, Dot, Frontier, Seen,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use crate::key::ObjectKey;
@@ -64,7 +64,8 @@ impl Early {
 
     fn has(&self, dot: Dot, key: &ObjectKey, element: Option<&[u8]>) -> bool {
         // Nearly always empty: the common case must not build a key to look up.
-        let has = self.0.get(&dot).is_some_and(|removed| removed.contains(&(key.clone(), element.map(Bytes::from))));
+        let is_it = |removed: &BTreeSet<Removed>| removed.contains(&(key.clone(), element.map(Bytes::from)));
+        let has = self.0.get(&dot).is_some_and(|removed| is_it(removed) || is_planted(Mutant::EarlyByDotAlone));
         if has {
             reached(Point::AddBehindItsRemoval);
         }

@@ -5,6 +5,7 @@ use core::fmt;
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use crdt_core::Object;
+use crdt_core::planted::{Mutant, is_planted};
 use foldhash::fast::FixedState;
 
 use super::{
@@ -110,6 +111,9 @@ impl<'a> Frozen<'a> {
         }
         keys.sort();
         keys.dedup();
+        if is_planted(Mutant::SnapshotMissesAKey) {
+            keys.pop();
+        }
         keys
     }
 
@@ -130,7 +134,7 @@ impl<'a> Frozen<'a> {
     /// True when something in this part, one of `parts`, may have changed since the snapshot before.
     #[must_use]
     pub fn changed(&self, part: usize, parts: usize) -> bool {
-        self.changed.touch(part, parts)
+        self.changed.touch(part, parts) && !is_planted(Mutant::PartsThoughtUnchanged)
     }
 
     /// The objects at these keys as they were.

@@ -4,6 +4,7 @@
 use core::{convert::Infallible, fmt, iter::once_with};
 use std::sync::atomic::Ordering;
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
 use foldhash::fast::FixedState;
 
@@ -337,6 +338,9 @@ pub(super) fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u
         Change::Count(amount) => (amount.unsigned_abs(), 0),
         _ => (0, 0),
     };
+    if is_planted(Mutant::CounterWraps) {
+        return Ok((totals.0.wrapping_add(up), totals.1.wrapping_add(down)));
+    }
     let add = |total: u64, amount| total.checked_add(amount).ok_or(Refusal::Overflow(Overflow { total, amount }));
     Ok((add(totals.0, up)?, add(totals.1, down)?))
 }

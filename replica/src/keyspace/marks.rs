@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Position, Timestamp};
 
 use super::shard::buffer_of;
@@ -92,7 +93,8 @@ impl Marks {
 
     /// Those that were made under a position that has been closed, in ascending order of their names.
     pub(super) fn take(&self, closed: Position) -> Vec<Mark> {
-        std::mem::take(&mut self.held().waiting[buffer_of(closed)]).into_values().collect()
+        let buffer = buffer_of(closed) ^ usize::from(is_planted(Mutant::MarksInTheNextSegment));
+        std::mem::take(&mut self.held().waiting[buffer]).into_values().collect()
     }
 
     /// All of them, in ascending order of their names.

@@ -8,6 +8,7 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Dot, Kind, Object, ObjectChanges, OpenDot, Position, ReplicaId, Tally};
 use dashmap::{DashMap, RwLockWriteGuard, SharedValue};
 use foldhash::fast::FixedState;
@@ -152,7 +153,9 @@ impl<'a> Locked<'a> {
             }
         };
         let object = object.get_mut();
-        if let Some(before) = &mut side.before {
+        if let Some(before) = &mut side.before
+            && !(is_new && is_planted(Mutant::AbsenceIsNoState))
+        {
             before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
         }
         let held = if is_new { Share::default() } else { Share::of(path.len(), object) };
@@ -161,6 +164,9 @@ impl<'a> Locked<'a> {
         let mut owed =
             Owed { buffers: &mut side.buffers, hash, key, is_watched, elements_changed: &mut elements_changed };
         let result = change(object, &mut owed);
+        if is_planted(Mutant::OwedForgottenByMerges) && *origin != Origin::Here {
+            side.buffers = Default::default();
+        }
         if let Some(watched) = watched {
             watched.tell(key, object, origin, elements_changed, woken);
         }
@@ -201,7 +207,7 @@ impl<'a> Locked<'a> {
 
     /// From here on, objects that change leave what they were.
     pub(super) fn freeze(&mut self) {
-        self.side.before = Some(Before::new());
+        self.side.before = (!is_planted(Mutant::SnapshotIsFuzzy)).then(Before::new);
     }
 
     /// The end of [`freeze`](Self::freeze).
@@ -225,6 +231,9 @@ impl<'a> Locked<'a> {
             let (key, changes) = &mut rows[row];
             let object = self.get(hash, key.path_bytes(), key.kind());
             record(changes, object.and_then(|object| own_tally(object, own)));
+            if is_planted(Mutant::TalliesRelayed) {
+                object.into_iter().flat_map(Object::tallies).for_each(|tally| record(changes, Some(*tally)));
+            }
         }
         // Nothing may have come of a change.
         let mut row = first;

@@ -3,6 +3,7 @@
 
 use core::convert::Infallible;
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Bytes, Kind, Object, Seen, Tally};
 use foldhash::fast::FixedState;
 
@@ -73,6 +74,9 @@ impl Keyspace {
             shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
                 let nothing = self.object(key.kind());
                 let before = owed.is_watched().then(|| object.value());
+                if is_planted(Mutant::SnapshotOverwrites) {
+                    object.clone_from(theirs.unwrap_or(&nothing));
+                }
                 let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
                 debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
                 owed.elements_changed(before.is_some_and(|before| before != object.value()));

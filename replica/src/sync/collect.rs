@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::Position;
+use crdt_core::planted::{Mutant, is_planted};
 
 use super::{Engine, shelf::Shelf, store::Patience};
 use crate::{error::Error, log::BucketKey};
@@ -61,7 +62,7 @@ impl Engine {
                 continue;
             }
             let contact = *log.contact.get_or_insert(now);
-            if now.saturating_sub(contact) <= self.settings.max_lag {
+            if now.saturating_sub(contact) <= self.settings.max_lag && !is_planted(Mutant::CollectsUnasked) {
                 limit = limit.min(log.ack.get(own)?);
             }
         }
@@ -83,7 +84,10 @@ impl Engine {
         };
         for (epoch, slots) in epochs {
             // The seal of an epoch that ended, and the newest segment before it; the newest segment of the open one.
-            let stay = if lineage.contains_key(&epoch) { 2 } else { 1 };
+            let mut stay = if lineage.contains_key(&epoch) { 2 } else { 1 };
+            if is_planted(Mutant::SealsCollected) && stay == 2 {
+                stay = 0;
+            }
             let (may_go, _) = slots.split_at(slots.len().saturating_sub(stay));
             for position in may_go.iter().filter(|position| **position <= limit) {
                 self.own.store.delete(&self.keys.log(&self.own.name, *position), self.soon()).await?;
@@ -96,7 +100,9 @@ impl Engine {
     /// The two kept snapshots stay, and the newest that has outlived `retention`, which tells how old the log is.
     async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<usize, Error> {
         let mut deleted = 0;
-        let Some(oldest_kept) = self.kept().positions().first().copied() else { return Ok(0) };
+        let kept = self.kept().positions();
+        let oldest_kept = if is_planted(Mutant::OlderSnapshotCollected) { kept.last() } else { kept.first() };
+        let Some(oldest_kept) = oldest_kept.copied() else { return Ok(0) };
         // What is newer than the older of its own is not this process's to delete: a successor may have fenced it.
         let stays_from = old.min(oldest_kept);
         let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
@@ -117,7 +123,8 @@ impl Engine {
             }
         }
         for (written, content) in shelf.parts(self.soon()).await? {
-            if written < stays_from && !named.contains(&(written, *content.as_bytes())) {
+            let is_named = named.contains(&(written, *content.as_bytes())) && !is_planted(Mutant::NamedPartsCollected);
+            if written < stays_from && !is_named {
                 self.own.store.delete(&self.keys.part(&self.own.name, written, content), self.soon()).await?;
                 deleted += 1;
             }

@@ -8,7 +8,7 @@ use std::sync::{
 
 use crdt_core::{
     HybridClock, Position, Timestamp,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use super::{
@@ -184,6 +184,9 @@ impl Engine {
 
     /// Data from too far in the future is merged all the same, and does not drag the clock.
     pub(crate) fn observe(&self, time: Timestamp) {
+        if is_planted(Mutant::ClockNotMerged) {
+            return;
+        }
         if self.clock().observe(time, self.world.clock.wall_ms()) == crdt_core::Observed::TooFarAhead {
             self.alarms.count_ahead();
         }
@@ -264,7 +267,8 @@ impl Engine {
         }
         let own = self.own.name.id();
         let acknowledged = state.logs.get(&own).map(|log| &log.ack);
-        let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack));
+        let short = acknowledged.is_some_and(|ack| !state.applied.frontier.covers_all(ack))
+            && !is_planted(Mutant::AcksWhatIsApplied);
         if short {
             reached(Point::ShortOfItsPromise);
         }

@@ -5,6 +5,7 @@ use core::pin::pin;
 
 use bytes::Bytes;
 use crdt_core::Position;
+use crdt_core::planted::{Mutant, is_planted};
 use futures_util::future::select;
 
 use super::{
@@ -118,6 +119,9 @@ impl Engine {
 
     fn try_publish(&self, state: &mut State, cut: &Cut) -> Result<Position, Error> {
         let (me, position) = (cut.dot.replica, cut.dot.position);
+        if is_planted(Mutant::PublishedGoesBack) {
+            state.published.clone_from(&state.applied.frontier);
+        }
         state.published.join(&state.applied.frontier);
         let own = state.logs.entry(me).or_default();
         let header = LogHeader {
@@ -127,7 +131,7 @@ impl Engine {
             previous: own.hash,
             wall_ms: self.world.clock.wall_ms(),
             hlc: self.clock().last(),
-            ack: own.ack.clone(),
+            ack: if is_planted(Mutant::AcksWhatIsApplied) { state.applied.frontier.clone() } else { own.ack.clone() },
             frontier: state.published.clone(),
         };
         let evictions: Vec<Eviction> = std::mem::take(&mut state.evictions).into_values().collect();
@@ -141,6 +145,9 @@ impl Engine {
         state.passed_own(&header, hash, cut, &evictions)?;
         tracing::debug!(replica = %self.own.name, %position, paths = cut.rows.len(), bytes = bytes.len(), "segment cut");
         self.outbox.push(Waiting { position, key, bytes });
+        if is_planted(Mutant::AckBeforeDurable) {
+            self.durable.rise(position);
+        }
         self.after_applying(state);
         Ok(position)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crdt_core::{
     Dot, Frontier, ReplicaId, Tally, TallyParts,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use crate::{key::ObjectKey, keyspace::Keyspace};
@@ -61,7 +61,8 @@ impl Graves {
                 let replica = tally.parts().replica;
                 let Some(now) = keyspace.dead_tally(key, tally) else { return false };
                 let heard_all = has_heard(Dot { replica, position: now.parts().last });
-                let gone = heard_all && acknowledged(replica, needs);
+                let acknowledged = acknowledged(replica, needs) || is_planted(Mutant::PurgedUnacknowledged);
+                let gone = heard_all && acknowledged && !is_planted(Mutant::DeadNeverPurged);
                 if gone {
                     reached(Point::Purge);
                     keyspace.purge(key, tally);

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, iter::Peekable};
 
 use crdt_core::{
     Bytes, Dot, Frontier, Object, Seen, Tally,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 use foldhash::fast::FixedState;
 
@@ -26,15 +26,22 @@ use crate::{
 #[derive(Clone, Copy)]
 struct TheirView<'a>(View<'a>);
 
+impl TheirView<'_> {
+    /// Never, but for a planted fault.
+    fn is_last(&self, dot: Dot) -> bool {
+        is_planted(Mutant::ContextNotStrict) && self.0.frontier.get(dot.replica) == Some(dot.position)
+    }
+}
+
 impl Seen for TheirView<'_> {
     fn has_seen(&self, dot: Dot, key: &()) -> bool {
-        self.0.has_seen(dot, key)
+        self.0.has_seen(dot, key) && !self.is_last(dot)
     }
 }
 
 impl Seen<Bytes> for TheirView<'_> {
     fn has_seen(&self, dot: Dot, element: &Bytes) -> bool {
-        self.0.has_seen(dot, element)
+        self.0.has_seen(dot, element) && !self.is_last(dot)
     }
 }
 
@@ -69,7 +76,8 @@ impl State {
         let Snapshot { manifest, parts } = snapshot;
         self.check_manifest(manifest)?;
         manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
-        let frontier = manifest.frontier();
+        let is_exempt = |dot: &Dot| is_planted(Mutant::OwnEntriesExempt) && dot.replica == keyspace.replica();
+        let frontier: Frontier = manifest.frontier().iter().filter(|dot| !is_exempt(dot)).collect();
         let mut early = Early::default();
         manifest.early.iter().for_each(|removal| {
             early.insert(removal.dot, (removal.key.clone(), removal.element.clone()));
@@ -102,6 +110,9 @@ impl State {
         dead: &mut Vec<(ObjectKey, Tally)>,
     ) -> Result<(), Error> {
         let mut merge = |key: &ObjectKey, theirs: Option<&Object<FixedState>>| {
+            if is_planted(Mutant::OnlyHereKept) && theirs.is_none() {
+                return;
+            }
             let view = TheirView(View { frontier, early, key });
             let died = keyspace.merge_state(&self.applied, key, theirs, &view);
             dead.extend(died.into_iter().map(|tally| (key.clone(), tally)));
@@ -145,6 +156,9 @@ impl State {
         }
         self.published.join(&manifest.frontier());
         keyspace.learn_marks(&manifest.marks);
+        if is_planted(Mutant::DeadNotReburied) {
+            dead.clear();
+        }
         let needs = self.needs();
         self.graves.bury(dead, needs);
         Ok(())
@@ -175,6 +189,12 @@ impl State {
             |id| self.logs.get(&id).and_then(|log: &LogKnowledge| log.evicted.as_ref()).map(|evicted| evicted.last);
         let beyond = |log: &LogState| last(log.replica.id()).is_some_and(|last| log.applied > Some(last));
         last(author.id()).is_some() && manifest.logs.iter().any(beyond)
+    }
+
+    /// A planted fault: acknowledgements count as soon as they are read, and not when what they stand in is applied.
+    pub(crate) fn believe_acks(&mut self, manifest: &Manifest) {
+        manifest.logs.iter().for_each(|log| self.logs.entry(log.replica.id()).or_default().ack.join(&log.ack));
+        self.purge_due = true;
     }
 
     /// Takes over what a manifest says of each log.

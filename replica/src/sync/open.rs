@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     DotSource, HybridClock, Position,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 use futures_util::future::{Either, join_all, select};
 
@@ -79,12 +79,13 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let elsewhere = look_elsewhere(&regions[1..], &own, &plan.world, plan.settings.catch_up).await;
     let tail = own.tail(patience).await?;
     check_elsewhere(&own.name, &tail, elsewhere)?;
-    if tail.position == Position::FIRST {
+    if tail.position == Position::FIRST && !is_planted(Mutant::ProbeSkipped) {
         probe::probe(&own, nonce, patience).await?;
     }
     let wall = || plan.world.clock.wall_ms();
     let claim = own.take_over(wall, clock.last(), nonce, patience).await?;
-    let keyspace = Keyspace::new(DotSource::new(own.name.id(), claim.epoch), plan.world.random(), plan.settings.shards);
+    let epoch = if is_planted(Mutant::EpochReused) { claim.sealed.epoch() } else { claim.epoch };
+    let keyspace = Keyspace::new(DotSource::new(own.name.id(), epoch), plan.world.random(), plan.settings.shards);
     let (world, name) = (&plan.world, own.name.clone());
     let mut recovery = Recovery { own: &own, keyspace: &keyspace, world, clock: &mut clock, alarms: &alarms, patience };
     let (mut state, mut kept) = recovery.recover(claim.sealed).await?;

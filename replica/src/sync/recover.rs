@@ -2,8 +2,8 @@
 //! Layer 4.
 
 use crdt_core::{
-    HybridClock, Position,
-    planted::{Point, reached},
+    Dot, HybridClock, Position,
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use super::{
@@ -49,6 +49,9 @@ impl Recovery<'_> {
             if kept.len() < 2 {
                 reached(Point::RecoveryWithOneSnapshot);
             }
+        }
+        if is_planted(Mutant::OwnLogTakenAsSeen) {
+            state.applied.frontier.advance(Dot { replica: self.own.name.id(), position: sealed });
         }
         self.replay(&mut state, at, sealed).await?;
         Ok((state, Kept::recovered(kept)))
@@ -107,6 +110,9 @@ impl Recovery<'_> {
     }
 
     fn observe(&mut self, time: crdt_core::Timestamp) {
+        if is_planted(Mutant::ClockBackOnRestart) {
+            return;
+        }
         if self.clock.observe(time, self.world.clock.wall_ms()) == crdt_core::Observed::TooFarAhead {
             self.alarms.count_ahead();
         }
@@ -131,7 +137,7 @@ impl Recovery<'_> {
                 Some((LogObject::Seal(found), _)) => {
                     state.pass_seal(&found)?;
                     state.published.join(&found.seal().header.frontier);
-                    if next == sealed {
+                    if next == sealed || is_planted(Mutant::ReplayStopsAtTheFirstSeal) {
                         return Ok(());
                     }
                     let epoch = found.seal().next_epoch;

@@ -4,6 +4,7 @@
 use core::{pin::pin, sync::atomic::Ordering};
 use std::{collections::BTreeMap, sync::Arc};
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Dot, Frontier};
 use futures_util::{
     FutureExt, StreamExt,
@@ -204,7 +205,7 @@ impl Engine {
             };
             let mut woken = 0;
             for ((_, name), look) in &*looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-                if is_meant(name) {
+                if is_meant(name) && !is_planted(Mutant::HintIgnored) {
                     look.raise();
                     woken += 1;
                 }

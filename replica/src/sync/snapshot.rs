@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::{
     Dot, Frontier, Position, ReplicaId, Timestamp,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 use futures_util::future::select;
 
@@ -91,6 +91,7 @@ impl Kept {
     /// What is safe to acknowledge: what the older of the two holds.
     fn promised(&self) -> Option<&Frontier> {
         match &self.snapshots[..] {
+            [_, newest] if is_planted(Mutant::NewestIsPromised) => Some(&newest.frontier),
             [older, _] => Some(&older.frontier),
             _ => None,
         }
@@ -100,6 +101,7 @@ impl Kept {
     /// does not know that the bucket still is what it was recovered from.
     pub(crate) fn safe(&self) -> Option<Position> {
         match &self.snapshots[..] {
+            [_, newest] if is_planted(Mutant::CollectsPastTheOlder) => Some(newest.position),
             [older, _] if self.own_epoch => Some(older.position),
             _ => None,
         }
@@ -231,11 +233,16 @@ impl Engine {
         let (mut manifest, roster, log_bytes, frozen) = self.cut_and_freeze()?;
         // SUBTLE: the manifest is created only after the own log is durable up to its frontier. A crash in between would
         // leave changes in a snapshot that were never in any log.
-        self.durable.wait(manifest.position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        if !is_planted(Mutant::ManifestBeforeTheLog) {
+            self.durable.wait(manifest.position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        }
         if self.keyspace.pending_bytes() > 0 {
             reached(Point::ChangesWhileFrozen);
         }
         manifest.parts = self.write_parts(&manifest, &roster, &frozen).await?;
+        if is_planted(Mutant::FrontierNotedLate) {
+            manifest.logs = log_states(&self.state());
+        }
         let shelf = self.own_shelf();
         let key = self.keys.manifest(&self.own.name, manifest.position);
         let bytes =
@@ -275,7 +282,7 @@ impl Engine {
             nonce: self.nonce,
             wall_ms,
             hlc: self.clock().last(),
-            logs: state.roster.iter().map(|(id, name)| log_state(&state, id, name.clone())).collect(),
+            logs: log_states(&state),
             early: early(&state),
             marks,
             parts: Vec::new(),
@@ -388,6 +395,10 @@ impl Engine {
     }
 }
 
+fn log_states(state: &State) -> Vec<LogState> {
+    state.roster.iter().map(|(id, name)| log_state(state, id, name.clone())).collect()
+}
+
 fn log_state(state: &State, id: ReplicaId, replica: crate::name::ReplicaName) -> LogState {
     let log = state.logs.get(&id).cloned().unwrap_or_default();
     LogState {
@@ -402,6 +413,9 @@ fn log_state(state: &State, id: ReplicaId, replica: crate::name::ReplicaName) ->
 }
 
 fn early(state: &State) -> Vec<Early> {
+    if is_planted(Mutant::EarlyNotInTheSnapshot) {
+        return Vec::new();
+    }
     let removal = |(dot, (key, element)): (crdt_core::Dot, &(crate::key::ObjectKey, Option<crdt_core::Bytes>))| Early {
         key: key.clone(),
         element: element.clone(),

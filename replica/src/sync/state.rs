@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use blake3::Hash;
 use crdt_core::{
     Dot, Frontier, Position, ReplicaId,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use super::{
@@ -103,7 +103,12 @@ impl State {
 
     /// The last position that counts of a log whose replica was evicted.
     pub(crate) fn end_of(&self, replica: ReplicaId) -> Option<Position> {
-        self.logs.get(&replica)?.evicted.as_ref().map(|evicted| evicted.last)
+        self.logs
+            .get(&replica)?
+            .evicted
+            .as_ref()
+            .map(|evicted| evicted.last)
+            .filter(|_| !is_planted(Mutant::EvictedReadOn))
     }
 
     /// The evicted logs that have not been applied to their ends, with those.
@@ -171,8 +176,9 @@ impl State {
         for Eviction { replica, last } in segment.evictions() {
             self.evict(replica, *last, segment.dot())?;
         }
+        let early = is_planted(Mutant::NeedsBeforeTheMerge).then(|| self.needs());
         self.passed(segment.header(), segment.hash(), !segment.is_empty());
-        let needs = self.needs();
+        let needs = early.unwrap_or_else(|| self.needs());
         self.graves.bury(dead, needs);
         Ok(())
     }
@@ -229,12 +235,18 @@ impl State {
     /// What the owner of a tally that has died by now must acknowledge: the last position of each log that changed
     /// anything. Nobody acknowledges empty segments for their own sake.
     pub(crate) fn needs(&self) -> Frontier {
+        if is_planted(Mutant::NeedsEmptySegments) {
+            return self.applied.frontier.clone();
+        }
         self.logs.iter().filter_map(|(id, log)| Some(Dot { replica: *id, position: log.last_change? })).collect()
     }
 
     fn passed(&mut self, header: &LogHeader, hash: Hash, changes: bool) {
         let dot = header.dot();
         self.applied.frontier.advance(dot);
+        if is_planted(Mutant::FrontierJoinsHeaders) {
+            self.applied.frontier.join(&header.frontier);
+        }
         self.applied.early.settle(&self.applied.frontier);
         for heard in &header.frontier {
             self.hear(heard);

@@ -5,6 +5,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
+use crdt_core::planted::{Mutant, is_planted};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -143,11 +144,11 @@ impl Store {
             let Page { objects, more } = self
                 .repeat("list", prefix, patience, || {
                     count(&self.requests.lists, 1);
-                    self.bucket.list(prefix, after, 1_000)
+                    self.bucket.list(prefix, after, if is_planted(Mutant::FirstPageOnly) { 2 } else { 1_000 })
                 })
                 .await?;
             keys.extend(objects.into_iter().map(|object| object.key));
-            if !more {
+            if !more || is_planted(Mutant::FirstPageOnly) {
                 return Ok(keys);
             }
         }

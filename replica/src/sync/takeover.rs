@@ -1,11 +1,13 @@
 //! Taking a log over: finding its tail, sealing it, claiming the next epoch.
 //! Layer 4.
 
+use core::time::Duration;
+
 use blake3::Hash;
 use bytes::Bytes;
 use crdt_core::{
     Frontier, Position, Timestamp,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 use super::store::{Patience, Store};
@@ -105,7 +107,8 @@ impl LogPlace {
     /// been used and collected; whoever wins or meets a seal asks this once more, and a void seal reads as a collected
     /// slot. Collection leaves the newest segment of an epoch, so what was there beyond the hole still is.
     pub(crate) async fn goes_beyond(&self, position: Position, patience: Patience) -> Result<bool, Error> {
-        Ok(!self.slots(position.epoch(), Some(position), patience).await?.is_empty())
+        Ok(!is_planted(Mutant::SealNotRechecked)
+            && !self.slots(position.epoch(), Some(position), patience).await?.is_empty())
     }
 
     /// Finds the end of the log, as listing and reading show it now. It may have moved on when this returns.
@@ -195,7 +198,7 @@ impl LogPlace {
             if after > seconds {
                 reached(Point::EpochAheadOfTheClock);
             }
-            if self.seal(&tail, Some(epoch), wall, hlc, nonce, patience).await? {
+            if self.seal(&tail, Some(epoch), wall, hlc, nonce, patience).await? || is_planted(Mutant::LostSealClaims) {
                 return Ok(Claim { epoch, sealed: tail.position });
             }
         }
@@ -262,6 +265,12 @@ impl LogPlace {
     /// succeeded; if nothing is there any more, it is tried again.
     pub(crate) async fn put_own(&self, key: &str, bytes: &Bytes, patience: Patience) -> Result<bool, Error> {
         loop {
+            if is_planted(Mutant::UnknownIsDone) {
+                return Ok(!matches!(
+                    self.store.create(key, bytes, Patience::For(Duration::ZERO)).await,
+                    Ok(Created::Exists)
+                ));
+            }
             if self.store.create(key, bytes, patience).await? == Created::New {
                 return Ok(true);
             }
@@ -269,9 +278,9 @@ impl LogPlace {
                 reached(Point::TakenSlotIsEmpty);
                 continue;
             };
-            if there == *bytes {
+            if there == *bytes || is_planted(Mutant::OwnPutUnchecked) {
                 reached(Point::TakenSlotIsOurs);
-                return Ok(true);
+                return Ok(!is_planted(Mutant::OwnSuccessIsAFence));
             }
             // SUBTLE: it is read once more. One's own object that was damaged on its way looks like another's, and a replica
             // that is told so stops for good.

@@ -5,6 +5,7 @@ mod clock;
 mod draw;
 mod figures;
 mod fuzz;
+mod mutants;
 mod replay;
 mod report;
 mod shrink;
@@ -41,6 +42,8 @@ enum Command {
     Shrink(shrink::Options),
     /// Draws a story: regions as lines, segments as arrows, what went wrong as marks
     Draw(draw::Options),
+    /// Plants faults in the engine, one after the other, and looks whether the checks find them
+    Mutants(mutants::Options),
 }
 
 /// Why something was not done: usage is wrong, or a file cannot be read or written.
@@ -58,6 +61,7 @@ pub(super) fn main() -> ExitCode {
         Command::Replay(options) => replay::run(options, &mut out),
         Command::Shrink(options) => shrink::run(options, &mut out),
         Command::Draw(options) => draw::run(options, &mut out),
+        Command::Mutants(options) => mutants::run(options, &mut out),
     };
     match ended.and_then(|held| out.flush().map(|()| held).map_err(Refused::from)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{BatchError, ErrorKind, log::BucketKey, name::ReplicaName};
+use replica::{BatchError, ErrorKind, MarkValue, log::BucketKey, name::ReplicaName};
 
 use crate::{
     history::{Did, Log, Object, Sort, Truth},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Courier, Play,
+    Courier, INGESTED, Play,
     checks::read,
     keys,
     life::{Eviction, Life, Member, lock},
@@ -54,6 +54,7 @@ impl Play<'_> {
             }
             Act::Open => {
                 if let Some(life) = self.members[log].life.take() {
+                    self.members[log].was_taken_over = true;
                     self.members[log].zombies.push(life);
                 }
                 self.open(log, true);
@@ -408,6 +409,11 @@ const ELEMENT_BYTES: usize = 64 << 10;
 const VALUE_BYTES: usize = 1 << 20;
 
 fn put(batch: &mut replica::Batch<'_>, (path, sort): &Object, did: Did) {
+    if let Did::Count(by) = did
+        && path.starts_with(INGESTED)
+    {
+        batch.mark(path, MarkValue::Number(by.unsigned_abs()));
+    }
     match (sort, did) {
         (_, Did::Delete) => batch.delete(path),
         (Sort::Grows, Did::Count(by)) => drop(batch.g_counter(path).add(by.unsigned_abs())),

@@ -68,6 +68,8 @@ pub(crate) struct Member {
     pub(crate) life: Option<Life>,
     /// Processes from which the name was taken, and that still run.
     pub(super) zombies: Vec<Life>,
+    /// Set when there was one of those: it may still be opening, and take the name back.
+    pub(crate) was_taken_over: bool,
     /// Set when somebody was told to evict it.
     pub(crate) evicted: Option<Eviction>,
     /// Positions of its log that somebody relies on.
@@ -106,7 +108,7 @@ impl Member {
     pub(super) fn new(name: &str, home: usize, is_there: bool) -> Self {
         let name = ReplicaName::new(name).unwrap_or_else(|_| unreachable!("it is a name"));
         let (zombies, relied_on) = (Vec::new(), BTreeSet::new());
-        Self { name, home, is_there, life: None, zombies, evicted: None, relied_on }
+        Self { name, home, is_there, life: None, zombies, was_taken_over: false, evicted: None, relied_on }
     }
 
     pub(crate) const fn is_evicted(&self) -> bool {

@@ -104,6 +104,7 @@ pub(crate) struct Play<'a> {
     pub(crate) couriers: Vec<Courier>,
     pub(crate) history: History,
     pub(crate) ledger: Ledger,
+    pub(crate) claims: checks::claims::Claims,
     pub(crate) points: Points,
     /// The last copy of each bucket.
     images: Vec<Option<Image>>,
@@ -198,6 +199,7 @@ impl<'a> Play<'a> {
             couriers: Vec::new(),
             history: History::default(),
             ledger: Ledger { ids, ..Ledger::default() },
+            claims: checks::claims::Claims::default(),
             points: Points::default(),
             cuts: Vec::new(),
             planted: Vec::new(),
@@ -285,6 +287,7 @@ impl<'a> Play<'a> {
         checks::of_observers(self)?;
         checks::of_couriers(self)?;
         checks::equal_frontiers_mean_equal_values(self)?;
+        checks::claims::hold(self)?;
         self.send_couriers();
         self.note_zombies();
         Ok(())
@@ -354,6 +357,9 @@ fn count_faults(met: &mut BTreeMap<Fault, u64>, links: &[SimBucket]) {
         *met.entry(fault).or_default() += links.iter().map(|link| link.met(fault)).sum::<u64>();
     }
 }
+
+/// The paths of counters that count what was ingested: with each count goes a mark of the same number.
+pub(crate) const INGESTED: &str = "ingested/";
 
 pub(crate) fn keys() -> Keys {
     Keys::new("").unwrap_or_else(|_| unreachable!("no root is a root"))

@@ -238,6 +238,7 @@ mod tests {
             lasted: Duration::ZERO,
             changes: 0,
             faults: Default::default(),
+            points: Default::default(),
             told: Vec::new(),
         }
     }

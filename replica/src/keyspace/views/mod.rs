@@ -16,6 +16,7 @@ use std::{
     task::Waker,
 };
 
+use crdt_core::planted::{Mutant, is_planted};
 use crdt_core::{Object, Value};
 use foldhash::fast::FixedState;
 
@@ -202,6 +203,7 @@ impl Watched {
         let [before, after] = [before, after].map(|value| value.as_ref().and_then(score));
         for view in self.views {
             match view {
+                Viewer::Board(..) if is_planted(Mutant::BoardMissesMerges) && *origin != Origin::Here => {}
                 Viewer::Board(standings, _) => standings.update(key, before, after),
                 Viewer::Watch(queue) => woken.0.extend(queue.push(key, origin)),
             }

@@ -57,6 +57,11 @@ pub(crate) fn is_settled(play: &Play<'_>) -> Result<(), Broken> {
             let seen = format!("{}: {:?}", member.name, status.logs);
             return Err(("digests agree", "equal changes give equal parts", seen));
         }
+        let live = replica.scan("").count();
+        if live != status.objects {
+            let seen = format!("{} holds {} objects, and {live} are live", member.name, status.objects);
+            return Err(("nothing dead is left", "when all is acknowledged, what was deleted takes no memory", seen));
+        }
         if let Some((other, theirs)) = &first {
             if let Some(differs) = difference(&replica, theirs) {
                 let seen = format!("{log} and {other} differ: {differs}");

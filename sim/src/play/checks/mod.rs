@@ -4,6 +4,7 @@
 //! Those in this file hold of views at any time, those of [`buckets`] of the buckets, those of [`end`] when all has come to rest.
 
 pub(super) mod buckets;
+pub(super) mod claims;
 pub(super) mod end;
 
 use std::collections::BTreeSet;
