@@ -104,12 +104,12 @@ impl Play<'_> {
             (What::Created(_), Moment::Segment, Some(Fault::OwnExists)) => points.reach("own segment answered Exists"),
             (What::Created(_), Moment::Seal, Some(Fault::OwnExists)) => points.reach("own seal answered Exists"),
             (What::Created(_), Moment::Manifest, Some(Fault::OwnExists)) => {
-                points.reach("own manifest answered Exists")
+                points.reach("own manifest answered Exists");
             }
             (What::Created(_), Moment::Segment, Some(Fault::AnswerLost)) => points.reach("a segment's answer is lost"),
             (What::Created(_), Moment::Seal, Some(Fault::AnswerLost)) => points.reach("a seal's answer is lost"),
             (What::Created(_), Moment::Manifest, Some(Fault::AnswerLost)) => {
-                points.reach("a manifest's answer is lost")
+                points.reach("a manifest's answer is lost");
             }
             (What::Nothing, Moment::Segment, Some(Fault::Conflict)) => points.reach("a conflict on a segment"),
             (What::Nothing, Moment::Seal, Some(Fault::Conflict)) => points.reach("a conflict on a seal"),
@@ -132,7 +132,7 @@ impl Play<'_> {
             (What::Created(_), Moment::Seal) if late => points.reach("a late seal lands"),
             (What::Exists { same: false }, Moment::Seal) if late => points.reach("a late seal meets another object"),
             (What::Exists { same: false }, Moment::Segment) if !is_current => {
-                points.reach("a zombie's create meets a seal")
+                points.reach("a zombie's create meets a seal");
             }
             (What::Exists { same: false }, Moment::Seal) => points.reach("a seal meets another object"),
             (What::Exists { same: true }, Moment::Segment) => points.reach("a segment is created twice"),
@@ -175,7 +175,7 @@ impl Play<'_> {
                 ErrorKind::Corrupt if place.starts_with("log ") => points.reach("a reader stops at a damaged object"),
                 ErrorKind::Store if place == "bootstrap" => points.reach("a new replica serves before it has read all"),
                 ErrorKind::Store if says.contains("no snapshot in reach") => {
-                    points.reach("no snapshot covers what was collected")
+                    points.reach("no snapshot covers what was collected");
                 }
                 _ => {}
             }
