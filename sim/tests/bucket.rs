@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use replica::ports::{Bucket, BucketError, Created, Outcome};
-use sim::{Damage, Executor, Fault, Faults, Image, SimBucket, Stop};
+use sim::{Damage, Executor, Fault, Faults, Gate, Image, Lists, Moment, SimBucket, Stop, Way};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -217,4 +217,100 @@ fn of_tasks_that_create_one_key_one_wins() {
         .collect();
     assert_eq!(executor.run_until(HOUR), Stop::Idle { waiting: 0 });
     assert_eq!(joins.iter().filter(|join| join.take() == Some(Created::New)).count(), 1);
+}
+
+#[test]
+fn a_conflict_and_a_failure_without_a_word_have_no_effect() {
+    for (fault, expected) in [(Fault::Conflict, Outcome::Unavailable), (Fault::Unsure, Outcome::Indeterminate)] {
+        let (mut executor, sound, faulty) = always(fault);
+        assert_eq!(outcome(ask!(executor, faulty, create("a", body()))), expected);
+        assert_eq!(executor.run_until(HOUR), Stop::Idle { waiting: 0 });
+        assert_eq!(sound.keys(), [""; 0]);
+        assert_eq!(ask!(executor, faulty, get("a")).unwrap(), None, "reads do not meet it");
+    }
+}
+
+#[test]
+fn a_read_can_answer_with_another_object_s_body() {
+    let (mut executor, sound, faulty) = always(Fault::WrongBody);
+    ask!(executor, sound, create("a", body())).unwrap();
+    assert_eq!(ask!(executor, faulty, get("a")).unwrap(), Some(body()), "there is no other one");
+    ask!(executor, sound, create("b", Bytes::from_static(b"other"))).unwrap();
+    assert_eq!(ask!(executor, faulty, get("a")).unwrap().as_deref(), Some(&b"other"[..]));
+    assert_eq!(ask!(executor, faulty, get("c")).unwrap(), None);
+}
+
+#[test]
+fn lists_can_leave_keys_out_and_name_ghosts_where_they_may() {
+    let keys = |page: replica::ports::Page| page.objects.into_iter().map(|stored| stored.key).collect::<Vec<_>>();
+    let (mut executor, sound, partial) = always(Fault::PartialList);
+    let ghosts = sound.link("ghosts", Faults::none().with(Fault::GhostKeys, 1_000_000));
+    let believed =
+        sound.link("believed", Faults::none().with(Fault::PartialList, 1_000_000)).with_lists(|_| Lists::Sound);
+    let blind = sound.link("blind", Faults::none()).with_lists(|_| Lists::Empty);
+    for key in ["log/a/0", "log/b/0", "log/c/0"] {
+        ask!(executor, sound, create(key, body())).unwrap();
+    }
+    let mut counts = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        counts.insert(keys(ask!(executor, partial, list("log/", None, 9)).unwrap()).len());
+        assert_eq!(keys(ask!(executor, believed, list("log/", None, 9)).unwrap()).len(), 3);
+    }
+    assert!(counts.len() > 2, "{counts:?}");
+    ask!(executor, sound, delete("log/b/0")).unwrap();
+    assert_eq!(keys(ask!(executor, ghosts, list("log/", None, 9)).unwrap()), ["log/a/0", "log/b/0", "log/c/0"]);
+    assert_eq!(ask!(executor, ghosts, folders("log/")).unwrap(), ["a", "b", "c"]);
+    assert_eq!(ask!(executor, ghosts, get("log/b/0")).unwrap(), None);
+    assert_eq!(keys(ask!(executor, blind, list("log/", None, 9)).unwrap()), [""; 0]);
+}
+
+#[test]
+fn a_bucket_can_be_away_one_way() {
+    let (mut executor, sound, other) = always(Fault::Failed);
+    other.set_faults(Faults::none());
+    sound.away(Way::Reads, Duration::ZERO..Duration::from_secs(10));
+    ask!(executor, other, create("a", body())).unwrap();
+    assert_eq!(outcome(ask!(executor, other, get("a"))), Outcome::Unavailable);
+    executor.pass(Duration::from_secs(10));
+    sound.away(Way::Writes, Duration::ZERO..HOUR);
+    assert_eq!(ask!(executor, other, get("a")).unwrap(), Some(body()));
+    assert_eq!(outcome(ask!(executor, other, create("b", body()))), Outcome::Unavailable);
+    sound.back();
+    ask!(executor, other, create("b", body())).unwrap();
+}
+
+#[test]
+fn a_process_ends_at_a_request_before_or_after_its_effect() {
+    for after in [false, true] {
+        let mut executor = Executor::new(5);
+        let (bucket, gate) = (SimBucket::new(executor.world(), "b", Faults::none()), Gate::default());
+        let (region, link) = (executor.region("eu"), bucket.link("eu", Faults::none()).behind(&gate));
+        gate.end_at(Moment::Manifest, 1, after);
+        let work = gate.guard(async move {
+            for slot in 0..4 {
+                link.create(&format!("v1/snap/eu/{slot}"), body()).await.unwrap();
+            }
+        });
+        let join = executor.spawn(region, work);
+        assert_eq!(executor.run_until(HOUR), Stop::Idle { waiting: 0 });
+        assert_eq!(bucket.keys().len(), if after { 2 } else { 1 });
+        assert_eq!((gate.ended(), join.take()), (Some(Moment::Manifest), Some(None)));
+    }
+}
+
+#[test]
+fn a_frozen_process_goes_on_where_it_was() {
+    let mut executor = Executor::new(5);
+    let (bucket, gate) = (SimBucket::new(executor.world(), "b", Faults::none()), Gate::default());
+    let (region, link) = (executor.region("eu"), bucket.link("eu", Faults::none()));
+    let work =
+        gate.guard(async move { link.create("a", body()).await.is_ok() && link.create("b", body()).await.is_ok() });
+    let join = executor.spawn(region, work);
+    gate.freeze();
+    assert_eq!(executor.run_until(HOUR), Stop::Idle { waiting: 1 });
+    assert_eq!(bucket.keys(), [""; 0]);
+    gate.thaw();
+    assert_eq!(executor.run_until(HOUR), Stop::Idle { waiting: 0 });
+    assert_eq!(join.take(), Some(Some(true)));
+    assert_eq!(bucket.keys(), ["a", "b"]);
 }

@@ -207,7 +207,14 @@ impl Play<'_> {
             let Some(eviction) = self.members[log].evicted.clone().filter(|eviction| !eviction.is_done()) else {
                 continue;
             };
-            let Some((life, replica)) = self.live(eviction.by) else { continue };
+            // If that operator's replica is gone for good another one is asked.
+            let by = match self.is_quiet && !self.members[eviction.by].counts() {
+                true => {
+                    (0..self.members.len()).find(|other| self.members[*other].counts() && self.live(*other).is_some())
+                }
+                false => Some(eviction.by),
+            };
+            let Some((life, replica)) = by.and_then(|by| self.live(by)) else { continue };
             let (name, is_done) = (self.members[log].name.clone(), Arc::clone(&eviction.is_done));
             // Where less is there than the operator's replica once knew he names the end.
             let named = (eviction.tries > 2 && self.is_quiet).then(|| self.furthest_of(log)).flatten();

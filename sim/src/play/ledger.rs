@@ -39,8 +39,10 @@ pub(crate) struct Snapshot {
 pub(crate) struct Lost {
     /// The positions that were there before, and not after.
     pub(crate) positions: BTreeSet<u64>,
-    /// True when a process has taken the log over where it had been longer.
+    /// True when something was written again where it had been longer: by whoever took it over, or by a zombie.
     pub(crate) is_forked: bool,
+    /// The epoch that was claimed by who took the log over where it had been longer.
+    pub(crate) taken_over: Option<u64>,
 }
 
 /// Every object of every log and every snapshot that ever was in its bucket.
@@ -126,13 +128,16 @@ impl Ledger {
         Some((key.1, entry))
     }
 
-    /// True when a view follows a log that was taken over after its bucket had been rolled back: what it must show is not told
-    /// by what was ever written.
+    /// True when a view reaches beyond what was written again of a log where its bucket had lost something: what it must show
+    /// is not told by what was ever written.
     pub(crate) fn is_doubtful(&self, seen: &Seen) -> bool {
-        self.lost.iter().filter(|(_, lost)| lost.is_forked).any(|(log, _)| {
+        self.lost.iter().any(|(log, lost)| {
             let Some(position) = seen.get(log) else { return false };
-            let entry = self.entries.get(&(*log, *position));
-            self.rewritten.contains(&(*log, *position)) || entry.is_none_or(|entry| entry.branch > 0)
+            let mut entries = self.entries.range((*log, 0)..=(*log, *position));
+            let at = self.entries.get(&(*log, *position));
+            let is_new = at.is_none_or(|at| at.branch > 0);
+            let is_again = is_new || entries.any(|(_, entry)| entry.branch > 0 && entry.is_segment);
+            self.rewritten.contains(&(*log, *position)) || lost.is_forked && is_again
         })
     }
 }

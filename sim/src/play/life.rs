@@ -90,7 +90,7 @@ impl Eviction {
         Self { by, is_done: Arc::default(), tries: 0 }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.is_done.load(Ordering::Relaxed)
     }
 }

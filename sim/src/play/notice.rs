@@ -30,28 +30,31 @@ impl Play<'_> {
         match (self.ledger.place(key), what) {
             (Place::Log(log, position), Effect::Created(body)) => {
                 let Some(entry) = self.ledger.entry(key, body, home) else { return Ok(()) };
-                let before = self.ledger.entries.get(&(log, position));
+                let is_there_before = self.ledger.entries.contains_key(&(log, position));
                 let is_same = self.stores[home].created(key).is_none_or(|first| first == *body);
-                if before.is_some() {
+                if is_there_before {
                     self.points.reach(if is_same { "a create lands again" } else { "a slot holds another object" });
                     buckets::one_content_for_ever(&self.ledger, log, key, &entry, is_same)?;
                 }
                 buckets::acknowledged_is_in_the_older_snapshot(&self.ledger, log, key, &entry)?;
-                if entry.is_segment {
-                    self.history.publish(log, position);
-                } else if let Some(lost) = self.ledger.lost.get_mut(&log)
+                if let Some(lost) = self.ledger.lost.get_mut(&log)
                     && lost.positions.last().is_some_and(|last| position <= *last)
-                    && !lost.is_forked
                 {
                     lost.is_forked = true;
-                    self.points.reach("a rolled back log is taken over");
+                    if let Some(epoch) = entry.next_epoch
+                        && lost.taken_over.is_none()
+                    {
+                        lost.taken_over = Some(u64::from(epoch));
+                        self.points.reach("a rolled back log is taken over");
+                    }
                 }
-                if is_same || before.is_none() {
-                    self.ledger.entries.insert((log, position), entry);
-                } else {
+                if entry.is_segment {
+                    self.history.publish(log, position);
+                }
+                if !is_same && is_there_before {
                     self.ledger.rewritten.insert((log, position));
-                    self.ledger.entries.insert((log, position), entry);
                 }
+                self.ledger.entries.insert((log, position), entry);
             }
             (Place::Manifest(log, position), Effect::Created(body)) => {
                 let Some(snapshot) = self.ledger.snapshot(key, body) else { return Ok(()) };

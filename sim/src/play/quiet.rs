@@ -65,12 +65,13 @@ impl Play<'_> {
         let within = QUIET.max(self.round() * 10);
         let pause = step_of(self.round());
         let began = self.executor.world().now();
+        // Operators begin when their replicas are there.
         let mut operators = began;
         loop {
             let now = self.executor.world().now();
             self.pass_until(now + pause)?;
             self.look()?;
-            if now >= operators + pause * 8 {
+            if operators == began || now >= operators + pause * 8 {
                 operators = now;
                 self.replace_lost();
                 self.evict_again();

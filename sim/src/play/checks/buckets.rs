@@ -107,7 +107,8 @@ pub(crate) fn nothing_needed_is_collected(
     let epoch_end = position | u64::from(u32::MAX);
     let has_newer = ledger.entries.range((log, position + 1)..=(log, epoch_end)).any(|(_, newer)| newer.is_segment);
     let was_void = ledger.rewritten.contains(&(log, position));
-    if !was_void && (!entry.is_segment || !has_newer) {
+    let may_go = was_void || entry.is_segment && has_newer;
+    if !may_go {
         return broken(format!("{key} was a seal, or the newest segment of its epoch, and is deleted"));
     }
     if ledger.snapshots_of(log).filter(|(newer, _)| *newer >= position).count() < 2 {

@@ -77,12 +77,10 @@ pub(super) fn of_couriers(play: &mut Play<'_>) -> Result<(), Broken> {
 
 /// Whoever has read what a bucket lost does not follow who took its log over without that.
 fn lost_history_is_refused(play: &Play<'_>, before: &Seen, now: &Seen) -> Result<(), Broken> {
-    for (log, lost) in play.ledger.lost.iter().filter(|(_, lost)| lost.is_forked) {
-        let (Some(was), Some(is)) = (before.get(log), now.get(log)) else { continue };
-        let is_new = |at: &u64| play.ledger.entries.get(&(*log, *at)).is_some_and(|entry| entry.branch > 0);
-        let is_unclear = |at: &u64| play.ledger.rewritten.contains(&(*log, *at));
-        if lost.positions.contains(was) && !is_unclear(was) && !is_new(was) && is_new(is) && !is_unclear(is) && is > was
-        {
+    for (log, lost) in &play.ledger.lost {
+        let (Some(was), Some(is), Some(claimed)) = (before.get(log), now.get(log), lost.taken_over) else { continue };
+        let is_unclear = play.ledger.rewritten.contains(&(*log, *was));
+        if lost.positions.contains(was) && !is_unclear && was >> 32 < claimed && is >> 32 >= claimed {
             let seen = format!("who had read log {log} to {was:x}, which was lost, follows it to {is:x}");
             return Err((
                 "lost history is refused",
