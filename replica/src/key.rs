@@ -124,6 +124,11 @@ impl ObjectKey {
         Kind::ALL[usize::from(self.parts().1)]
     }
 
+    /// One of its bytes, found without waiting for how many there are: the kind is the one behind the path.
+    pub(crate) fn byte(&self, at: usize) -> Option<u8> {
+        self.0.slice.get(at).copied()
+    }
+
     /// True when it is the key of the object of this kind at this path.
     pub(crate) fn is(&self, path: &[u8], kind: Kind) -> bool {
         self.parts() == (path, kind as u8)

@@ -200,18 +200,19 @@ impl Keyspace {
         let of_shard = |hash| (hash, self.shard(hash));
         let mut hashed: Vec<(u64, usize)> =
             changes.iter().map(|(key, _)| of_shard(self.hash(key.path_bytes()))).collect();
-        let mut by_shard = hashed.clone();
-        by_shard.sort_unstable_by_key(|(_, shard)| *shard);
-        let mut numbers: Vec<usize> =
-            by_shard.chunk_by(|left, right| left.1 == right.1).map(|same| same[0].1).collect();
+        let shard_of = |change: &usize| hashed[*change].1;
+        let mut by_shard: Vec<usize> = (0..changes.len()).collect();
+        by_shard.sort_unstable_by_key(shard_of);
+        let in_one = |left: &usize, right: &usize| shard_of(left) == shard_of(right);
+        let mut numbers: Vec<usize> = by_shard.chunk_by(in_one).map(|same| shard_of(&same[0])).collect();
         if numbers.is_empty() {
             // One shard at least, so that no cut passes meanwhile.
             numbers.push(0);
         }
         // In ascending order, so that two batches cannot wait for each other.
         let mut shards: Vec<Locked<'_>> = numbers.iter().map(|shard| self.lock(*shard)).collect();
-        for (same, shard) in by_shard.chunk_by(|left, right| left.1 == right.1).zip(&shards) {
-            shard.touch(same.iter().map(|(hash, _)| *hash));
+        for (same, shard) in by_shard.chunk_by(in_one).zip(&shards) {
+            shard.touch(same.iter().map(|change| (hashed[*change].0, changes[*change].0.path_bytes().len())));
         }
         let mut places = vec![0; self.sides.len()];
         numbers.iter().enumerate().for_each(|(place, number)| places[*number] = place);

@@ -1,6 +1,8 @@
 //! Merging many rows at once.
 //! Layer 2.
 
+use core::ops::Range;
+
 use crdt_core::{Kind, Object};
 use foldhash::fast::FixedState;
 
@@ -26,8 +28,8 @@ pub struct RowBatch {
 struct Gathered {
     hash: u64,
     kind: Kind,
-    /// Where its path begins and ends.
-    path: (usize, usize),
+    /// Where its path is.
+    path: Range<usize>,
 }
 
 impl RowBatch {
@@ -55,7 +57,7 @@ impl Keyspace {
         batch.shards[self.shard(hash)].push(batch.rows.len());
         let start = batch.paths.len();
         batch.paths.push_str(path);
-        batch.rows.push(Gathered { hash, kind, path: (start, batch.paths.len()) });
+        batch.rows.push(Gathered { hash, kind, path: start..batch.paths.len() });
     }
 
     /// Merges a batch, and empties it: [`merge_row`](Self::merge_row) of each row, in any order. `merge` is told which row it
@@ -74,11 +76,11 @@ impl Keyspace {
         let mut removed = Vec::new();
         for (shard, of_shard) in batch.shards.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             let mut locked = self.lock(shard);
-            locked.touch(of_shard.iter().map(|row| batch.rows[*row].hash));
+            locked.touch(of_shard.iter().map(|row| (batch.rows[*row].hash, batch.rows[*row].path.len())));
             for row in of_shard.drain(..) {
-                let Gathered { hash, kind, path: (start, end) } = batch.rows[row];
-                let key = (&batch.paths[start..end], kind);
-                self.merge_locked(&mut locked, hash, key, origin, applied, &mut removed, |object, seen, ahead| {
+                let Gathered { hash, kind, path } = &batch.rows[row];
+                let key = (&batch.paths[path.clone()], *kind);
+                self.merge_locked(&mut locked, *hash, key, origin, applied, &mut removed, |object, seen, ahead| {
                     merge(row, object, seen, ahead);
                 })?;
             }

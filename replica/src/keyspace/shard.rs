@@ -183,15 +183,25 @@ impl<'a> Locked<'a> {
         Ok((result, presence))
     }
 
-    /// Fetches the objects under these hashes into the cache: first all slots, and then what they refer to. Each step is a
-    /// few instructions for each object, so that the processor waits for many of them at once.
-    pub(super) fn touch(&self, hashes: impl Iterator<Item = u64>) {
-        // The first that may be the one: nearly always it is.
-        let slots: Vec<_> = hashes.filter_map(|hash| self.table.get(hash, |_| true)).collect();
-        let kinds: usize = slots.iter().map(|(_, object)| object.get().kind() as usize).sum();
-        let keys: usize = slots.iter().map(|(key, _)| key.kind() as usize).sum();
-        let live = slots.iter().filter(|(_, object)| object.get().is_live()).count();
-        black_box((kinds, keys, live));
+    /// Fetches objects into the cache, given by their hashes and the lengths of their paths: first their slots, and then what
+    /// these refer to, from end to end, since it may lie in two lines of the cache. Each step is a few instructions for each
+    /// object, so that the processor waits for many of them at once.
+    pub(super) fn touch(&self, objects: impl ExactSizeIterator<Item = (u64, usize)>) {
+        let mut slots = Vec::with_capacity(objects.len());
+        for (hash, path) in objects {
+            // The first that may be the one: nearly always it is.
+            slots.extend(self.table.get(hash, |_| true).map(|(key, object)| (key, object.get(), path)));
+        }
+        for (_, object, _) in &slots {
+            black_box(object.tallies().len());
+        }
+        for (key, object, path) in slots {
+            black_box(key.byte(path));
+            match object.tallies() {
+                [] => drop(black_box(object.is_live())),
+                [first, ..] => drop(black_box((first.parts().replica, first.parts().bn))),
+            }
+        }
     }
 
     /// Makes room for so many more objects.
@@ -226,7 +236,7 @@ impl<'a> Locked<'a> {
             }
             rows.push((key, changes));
         }
-        self.touch(counted.iter().map(|(hash, _)| *hash));
+        self.touch(counted.iter().map(|(hash, row)| (*hash, rows[*row].0.path_bytes().len())));
         for (hash, row) in counted {
             let (key, changes) = &mut rows[row];
             let object = self.get(hash, key.path_bytes(), key.kind());

@@ -172,7 +172,7 @@ impl Keyspace {
             placed.sort_unstable_by_key(|(shard, ..)| *shard);
             for same in placed.chunk_by(|left, right| left.0 == right.0) {
                 let shard = self.lock(same[0].0);
-                shard.touch(same.iter().map(|(_, hash, _)| *hash));
+                shard.touch(same.iter().map(|(_, hash, key)| (*hash, key.path_bytes().len())));
                 for (_, hash, key) in same {
                     if let Some(object) = shard.get(*hash, key.path_bytes(), key.kind()) {
                         standings.update(key, None, live_score(object));
