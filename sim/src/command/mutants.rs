@@ -2,10 +2,10 @@
 //! Layer 6.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     sync::{
-        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -38,7 +38,7 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Ended {
     // What panics under a fault is told in the table.
     std::panic::set_hook(Box::new(|_| {}));
     writeln!(out, "{:30} {:>5} {:>6}  check", "fault", "seeds", "ms")?;
-    let verdicts = look_for_all(&chosen, limits);
+    let verdicts = look_for_all(&chosen, limits, |verdict| tell(verdict, out))?;
     let found = |verdict: &&Verdict| verdict.found.is_some();
     let mut kills: Vec<u64> = verdicts.iter().filter(found).map(|verdict| verdict.seeds).collect();
     kills.sort_unstable();
@@ -55,26 +55,34 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Ended {
 }
 
 /// On every core: a fault is planted in one thread alone.
-fn look_for_all(chosen: &[&'static Planted], limits: Limits) -> Vec<Verdict> {
-    let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+fn look_for_all(
+    chosen: &[&'static Planted],
+    limits: Limits,
+    mut tell: impl FnMut(&Verdict) -> io::Result<()>,
+) -> io::Result<Vec<Verdict>> {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(chosen.len()) {
-            scope.spawn(|| {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || {
                 while let Some(planted) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let verdict = planted.look(limits, &cpu_time);
-                    tell(&verdict);
-                    verdicts.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
+                    // Nobody listens any more when the output is closed.
+                    if sender.send(planted.look(limits, &cpu_time)).is_err() {
+                        return;
+                    }
                 }
             });
         }
-    });
-    verdicts.into_inner().unwrap_or_else(PoisonError::into_inner)
+        drop(sender);
+        receiver.into_iter().map(|verdict| tell(&verdict).map(|()| verdict)).collect()
+    })
 }
 
-fn tell(verdict: &Verdict) {
+fn tell(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
     let check = verdict.found.as_ref().map_or("NOT FOUND", |(_, failure)| failure.check);
     let others: String = verdict.others.iter().map(|(check, times)| format!("; {check}: {times}")).collect();
-    println!("{:30} {:>5} {:>6}  {check}{others}", verdict.planted.name, verdict.seeds, verdict.took.as_millis());
+    writeln!(out, "{:30} {:>5} {:>6}  {check}{others}", verdict.planted.name, verdict.seeds, verdict.took.as_millis())
 }
 
 /// The time that this thread has run; where the system does not say, the time that has passed.

@@ -143,7 +143,11 @@ impl Play<'_> {
         let faults = if has_faults { self.story.faults.clone() } else { Faults::none() };
         let gate = Gate::default();
         let link = |(number, store): (usize, &SimBucket)| {
-            let lists = if number == home { |_: &str| Lists::Sound } else { of_a_peer };
+            let lists = match number == home {
+                _ if faults.own_lists => |_: &str| Lists::Faulty,
+                true => |_: &str| Lists::Sound,
+                false => of_a_peer,
+            };
             store.link(&format!("{name} {process}"), faults.clone()).with_lists(lists).behind(&gate)
         };
         let links: Vec<SimBucket> = self.stores.iter().enumerate().map(link).collect();

@@ -154,6 +154,8 @@ pub struct Faults {
     /// False when nothing is met by chance, whatever the rates. What would have been met is drawn all the same, so that all
     /// else that is random stays as it is.
     pub by_chance: bool,
+    /// True when the lists of whoever owns a log can be wrong too. The probe refuses such a bucket.
+    pub own_lists: bool,
     /// The shortest and the longest time from a request to its answer.
     #[serde(with = "crate::milliseconds")]
     pub latency: (Duration, Duration),
@@ -178,6 +180,7 @@ impl Faults {
         Self {
             rates: BTreeMap::new(),
             by_chance: true,
+            own_lists: false,
             latency: (Duration::from_millis(5), Duration::from_millis(60)),
             late_max: Duration::from_secs(30),
             stale_max: Duration::from_secs(10),
