@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sim::{Failure, Fault, Outcome};
+use sim::{Failure, Fault, Outcome, POINTS, Points};
 
 use super::figures::{grouped, long, rate};
 
@@ -20,6 +20,7 @@ pub(super) struct Tally {
     pub(super) events: u64,
     virtual_time: Duration,
     faults: BTreeMap<Fault, u64>,
+    points: Points,
     pub(super) failures: Vec<(u64, Failure)>,
 }
 
@@ -39,6 +40,7 @@ impl Tally {
         for (fault, times) in outcome.faults {
             *self.faults.entry(fault).or_default() += times;
         }
+        self.points.merge(&outcome.points);
         self.failures.extend(outcome.failure.map(|failure| (seed, failure)));
     }
 
@@ -52,11 +54,17 @@ impl Tally {
         line("virtual time", format!("{}, {times} times real time", long(self.virtual_time)))?;
         line("took", format!("{} of processor time in {}", long(took.processor), long(took.real)))?;
         line("faults met", faults(&self.faults))?;
+        let never = self.points.never_reached();
+        line("points", format!("{} of {} reached", POINTS.len() - never.len(), POINTS.len()))?;
+        if !never.is_empty() {
+            line("never reached", never.join("; "))?;
+        }
         line("failed", grouped(self.failures.len() as u64))
     }
 
     pub(super) fn json(&self, took: Took) -> Value {
         let faults: BTreeMap<String, u64> = self.faults.iter().map(|(fault, times)| (fault.name(), *times)).collect();
+        let points: BTreeMap<&str, u64> = self.points.all().map(|(name, _, times)| (name, times)).collect();
         json!({
             "seeds": self.seeds,
             "changes": self.changes,
@@ -67,6 +75,7 @@ impl Tally {
             "events_per_cpu_second": rate(self.events as f64, took.processor),
             "times_real_time": rate(self.virtual_time.as_secs_f64(), took.real),
             "faults": faults,
+            "points": points,
             "failed": self.failures.len(),
         })
     }

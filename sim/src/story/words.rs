@@ -96,15 +96,11 @@ impl fmt::Display for Act {
             Self::Newer { is_snapshot: true } => write!(f, "has a snapshot of a later version in its bucket"),
             Self::Newer { is_snapshot: false } => write!(f, "has a segment of a later version in its log"),
             Self::Meet { bucket, request, fault, skip, older } => {
-                let who = if *older > 0 { "its zombie's" } else { "its" };
+                let who = if *older > 0 { "has a zombie whose" } else { "is in trouble: its" };
+                let (request, says) = (request.name(), fault.says());
                 match skip {
-                    0 => write!(f, "{who} next {} in r{bucket}'s bucket {}", request.name(), fault.says()),
-                    skip => write!(
-                        f,
-                        "{who} {} in r{bucket}'s bucket, after {skip} others, {}",
-                        request.name(),
-                        fault.says()
-                    ),
+                    0 => write!(f, "{who} next {request} in r{bucket}'s bucket {says}"),
+                    skip => write!(f, "{who} {request} in r{bucket}'s bucket, {skip} such requests later, {says}"),
                 }
             }
         }
