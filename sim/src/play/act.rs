@@ -426,6 +426,11 @@ impl Courier {
         Truth::Writes([self.value].into())
     }
 
+    /// By whom it was written.
+    pub(crate) const fn from(&self) -> Log {
+        self.from
+    }
+
     /// Whether this was asked before, once it has read.
     pub(crate) fn was_told(&mut self) -> bool {
         std::mem::replace(&mut self.is_told, true)

@@ -60,7 +60,8 @@ pub(super) fn of_couriers(play: &mut Play<'_>) -> Result<(), Broken> {
     let mut reached = 0;
     for courier in &mut play.couriers {
         let Some(read) = lock(&courier.read).clone() else { continue };
-        if courier.was_told() {
+        // What a bucket lost before anybody had read it is nowhere, and its log goes on behind it.
+        if courier.was_told() || play.ledger.lost.contains_key(&courier.from()) {
             continue;
         }
         if read != courier.must_read() {
