@@ -37,7 +37,10 @@ impl Play<'_> {
                     buckets::one_content_for_ever(&self.ledger, log, key, &entry, is_same)?;
                 }
                 buckets::acknowledged_is_in_the_older_snapshot(&self.ledger, log, key, &entry)?;
+                // What was there before may land once more: that is no other history.
+                let is_other = !(is_same && is_there_before);
                 if let Some(lost) = self.ledger.lost.get_mut(&log)
+                    && is_other
                     && lost.positions.last().is_some_and(|last| position <= *last)
                 {
                     lost.is_forked = true;

@@ -385,7 +385,7 @@ impl SimBucket {
             Some(Fault::PartialList) => {
                 let mut page = store.list(prefix, after, limit);
                 let all = page.objects.clone();
-                page.objects.retain(|stored| hash(stored.key.as_bytes(), plan.draw) >> 63 == 0);
+                page.objects.retain(|stored| Random::new(hash(stored.key.as_bytes(), plan.draw)).chance(500_000));
                 if page.more && page.objects.is_empty() {
                     page.objects = all;
                 }

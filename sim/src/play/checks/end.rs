@@ -37,7 +37,7 @@ pub(crate) fn is_settled(play: &Play<'_>) -> Result<(), Broken> {
             );
             return Err(("catches up", must, seen));
         }
-        if status.dead_tallies > 0 || status.early_removals > 0 {
+        if (status.dead_tallies > 0 || status.early_removals > 0) && !waits_for_good(play) {
             let all = play.there().filter_map(|(log, _)| {
                 let (replica, view) = play.view(log)?;
                 let status = replica.status();
@@ -80,6 +80,16 @@ pub(crate) fn is_settled(play: &Play<'_>) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+/// True when a log was lost before anybody had kept anything of it: it has no position at which it could be evicted, so what
+/// waits for it waits for ever.
+fn waits_for_good(play: &Play<'_>) -> bool {
+    let has_some = |of: Log| {
+        let counting = play.there().filter(|(_, member)| member.counts());
+        counting.filter_map(|(log, _)| play.view(log)).any(|(_, view)| view.seen.contains_key(&of))
+    };
+    play.there().any(|(of, member)| member.is_evicted() && play.ledger.lost.contains_key(&of) && !has_some(of))
 }
 
 /// True when what is missing was in a bucket that was rolled back, and nobody else has it: it says so for ever.
@@ -182,6 +192,8 @@ fn newcomers_read_the_same(play: &mut Play<'_>) -> Result<(), Broken> {
 fn changes_arrive_soon(play: &mut Play<'_>) -> Result<(), Broken> {
     let mut written: BTreeMap<Log, u64> = BTreeMap::new();
     let before: BTreeMap<Log, Seen> = play.there().filter_map(|(log, _)| Some((log, play.view(log)?.1.seen))).collect();
+    let ends: BTreeMap<Log, u64> =
+        play.there().filter_map(|(log, _)| Some((log, play.ledger.last_of(log)?.0))).collect();
     let counting: Vec<Log> = play.there().filter(|(_, member)| member.counts()).map(|(log, _)| log).collect();
     for log in &counting {
         let object = (format!("end/{log}"), Sort::Last);
@@ -199,14 +211,14 @@ fn changes_arrive_soon(play: &mut Play<'_>) -> Result<(), Broken> {
         play.look()?;
         for log in &counting {
             let Some((replica, view)) = play.view(*log) else { continue };
-            // A log that it has not met yet takes a discovery more.
-            let is_met = |of: &Log| before.get(log).is_some_and(|before| before.contains_key(of));
+            // A log of which it was not at the end takes a discovery more: what comes next in it may have been collected.
+            let is_met = |of: &Log| before.get(log).and_then(|before| before.get(of)).copied() >= ends.get(of).copied();
             let is_told = |of: &Log| !is_by_hint || play.members[*of].home != play.members[*log].home;
             let is_late =
                 |(of, position): &(&Log, &u64)| is_met(of) && is_told(of) && view.seen.get(of) < Some(position);
             if let Some((of, position)) = written.iter().find(is_late) {
-                let name = &play.members[*of].name;
-                let seen = format!("{} has not got {name}'s {position:x} after {bound:?}", replica.name());
+                let (reader, name, at) = (replica.name(), &play.members[*of].name, view.seen.get(of));
+                let seen = format!("{reader} is at {at:x?} of {name} after {bound:?}, not at {position:x}");
                 let must = "when all is well, a change is everywhere within a flush and a poll, or a hint";
                 return Err(("changes arrive soon", must, seen));
             }
