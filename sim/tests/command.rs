@@ -115,7 +115,7 @@ fn wrong_usage_says_what_is_wrong() {
     says(&["fuzz", "--seeds"], "a value is required for '--seeds <N>'");
     says(&["fuzz", "--seeds", "many"], "invalid value 'many' for '--seeds <N>'");
     says(&["fuzz", "--start", "x"], "a seed is a number, or `random`");
-    says(&["fuzz", "--minutes", "-1"], "--minutes");
+    says(&["fuzz", "--minutes=-1"], "not a number of minutes");
     says(&["fuzz", "--minutes", "0"], "not a number of minutes");
     says(&["fuzz", "--regions", "8"], "8 is not in 2..=7");
     says(&["fuzz", "--jobs", "0"], "--jobs");

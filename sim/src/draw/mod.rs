@@ -1,8 +1,9 @@
-//! A run as a space-time diagram (Lamport, *Time, Clocks, and the Ordering of Events*, 1978): a line for each region, time to the
-//! right, an arrow from where a segment got into its bucket to where another region has applied it.
+//! A run as a space-time diagram: a line for each region, time to the right, an arrow for each segment that was applied.
 //! Layer 5.
 //!
-//! It is one SVG without scripts or links, light or dark as the reader's screen is.
+//! After Lamport, *Time, Clocks, and the Ordering of Events in a Distributed System*, 1978. An arrow leads from where a segment got
+//! into its bucket to where another region has applied it. It is one SVG without scripts or links, light or dark as the reader's
+//! screen is.
 
 mod axis;
 mod paper;
