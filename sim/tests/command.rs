@@ -77,9 +77,7 @@ fn a_replay_of_a_file_is_that_of_its_seed() {
 fn a_trace_tells_steps_requests_and_faults() {
     let told = told(&["replay", "34", "--trace"]);
     let is_there = |what: &str| assert!(told.contains(what), "{what} is not told");
-    ["STEP 1: r1 counts 1 in grow-only counter", "asks b0    create v1/log/r0/", "FAULT: it ", "hears b1 ", "is gone"]
-        .into_iter()
-        .for_each(is_there);
+    ["STEP 1: r", "asks b0    create v1/log/r0/", "FAULT: it ", "hears b1 ", "is gone"].into_iter().for_each(is_there);
     assert!(told.lines().count() > 1_000);
 }
 

@@ -19,7 +19,10 @@ use super::{
     link::{Link, Plan, Requests},
     store::{Damage, Effect, Happened, Image, Store, damaged, hash, stale_ns},
 };
-use crate::machine::{World, nanoseconds};
+use crate::{
+    machine::{World, nanoseconds},
+    random::Random,
+};
 
 /// A bucket as one party sees it: a store, and a link to it.
 ///

@@ -225,7 +225,7 @@ mod tests {
     use crate::{history::Did, machine::Trace, play::Failure, ports::What, story::generate};
 
     fn failure() -> Failure {
-        Failure { check: "a check", must: "it holds", seen: "it does not".to_owned(), at: Duration::from_secs(3_600) }
+        Failure { check: "a check", must: "it holds", seen: "it does not".to_owned(), at: Duration::MAX }
     }
 
     /// A play in which nothing happens but that the check fails when the story is like that.

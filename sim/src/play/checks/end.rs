@@ -212,7 +212,8 @@ fn changes_arrive_soon(play: &mut Play<'_>) -> Result<(), Broken> {
         for log in &counting {
             let Some((replica, view)) = play.view(*log) else { continue };
             // A log of which it was not at the end takes a discovery more: what comes next in it may have been collected.
-            let is_met = |of: &Log| before.get(log).and_then(|before| before.get(of)).copied() >= ends.get(of).copied();
+            let is_met =
+                |of: &Log| before.get(log).and_then(|seen| seen.get(of)).is_some_and(|at| Some(at) >= ends.get(of));
             let is_told = |of: &Log| !is_by_hint || play.members[*of].home != play.members[*log].home;
             let is_late =
                 |(of, position): &(&Log, &u64)| is_met(of) && is_told(of) && view.seen.get(of) < Some(position);
