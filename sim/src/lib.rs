@@ -12,6 +12,7 @@
 //! by event, and [`World::trace`] is the proof.
 
 mod draw;
+mod explore;
 mod history;
 mod machine;
 mod milliseconds;
@@ -26,6 +27,7 @@ mod simulation;
 mod story;
 
 pub use draw::draw;
+pub use explore::{Branch, Explored, SCENARIOS, Scenario, Share, explore};
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use mutants::{Limits, MUTANTS, Planted, Profile, Verdict};

@@ -126,11 +126,11 @@ impl<'a, S: Service> Simulation<'a, S> {
 
     fn is_left_out(&self, act: &Act) -> bool {
         let trouble = match act {
-            Act::Change(_) | Act::Ask(_) | Act::Rely | Act::Observe => return false,
+            Act::Change(_) | Act::Ask(_) | Act::Rely | Act::Observe | Act::Hear(_) => return false,
             // A service's own requests are what it is about, and nothing that was durable may be lost.
             Act::ChangeAsZombie(_) | Act::Follow(_) | Act::Rank => return true,
             Act::Evict(_) | Act::Image | Act::RollBack | Act::Newer { .. } => return true,
-            Act::Crash | Act::CrashAfter(_) | Act::CrashAt { .. } | Act::Close => Trouble::Crashes,
+            Act::Crash | Act::CrashAfter(_) | Act::CrashAt { .. } | Act::Alone { .. } | Act::Close => Trouble::Crashes,
             Act::Open => Trouble::TakeOvers,
             Act::Freeze(_) => Trouble::Freezes,
             Act::Cut { .. } | Act::Away { .. } => Trouble::Outages,

@@ -3,6 +3,7 @@
 
 mod clock;
 mod draw;
+mod explore;
 mod figures;
 mod fuzz;
 mod mutants;
@@ -42,6 +43,8 @@ enum Command {
     Shrink(shrink::Options),
     /// Draws a story: regions as lines, segments as arrows, what went wrong as marks
     Draw(draw::Options),
+    /// Plays all histories of short scenarios: a crash at every await, every fate of each request, every order of deliveries
+    Explore(explore::Options),
     /// Plants faults in the engine, one after the other, and looks whether the checks find them
     Mutants(mutants::Options),
 }
@@ -61,6 +64,7 @@ pub(super) fn main() -> ExitCode {
         Command::Replay(options) => replay::run(options, &mut out),
         Command::Shrink(options) => shrink::run(options, &mut out),
         Command::Draw(options) => draw::run(options, &mut out),
+        Command::Explore(options) => explore::run(options, &mut out),
         Command::Mutants(options) => mutants::run(options, &mut out),
     };
     match ended.and_then(|held| out.flush().map(|()| held).map_err(Refused::from)) {

@@ -84,6 +84,10 @@ fn trace(out: &mut dyn Write, story: &Story, told: &Told) -> std::io::Result<()>
             Some(body) => writeln!(out, "reaches b{bucket} {key} is there, {} bytes", body.len()),
             None => writeln!(out, "reaches b{bucket} {key} is not there any more"),
         },
+        What::Alone { bucket, request, key, lands } => {
+            let fate = if *lands { "arrives" } else { "vanishes" };
+            writeln!(out, "b{bucket}         {} {key} {fate}, and nobody waits for it", request.name())
+        }
         What::Answered { bucket, request, key, answer } => {
             writeln!(out, "hears b{bucket}   {} {key}: {answer}", request.name())
         }

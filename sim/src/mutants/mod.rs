@@ -92,9 +92,14 @@ impl Planted {
     /// Plays a story with the fault planted.
     #[must_use]
     pub fn play(&self, story: &Story) -> Option<Failure> {
+        self.during(|| play(story).failure)
+    }
+
+    /// Does something with the fault planted in this thread.
+    pub fn during<T>(&self, what: impl FnOnce() -> T) -> T {
         plant(Some(self.mutant));
         let _until = Until;
-        play(story).failure
+        what()
     }
 
     /// Plays stories until one of the named checks does not hold. `clock` is asked how much time has passed.

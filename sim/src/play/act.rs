@@ -130,6 +130,12 @@ impl Play<'_> {
                 self.observers.push(observer);
             }
             Act::Follow(to) => self.follow(log, *to),
+            Act::Hear(other) => self.hear(log, *other),
+            Act::Alone { lands } => {
+                if let Some(life) = &self.members[log].life {
+                    life.links.iter().for_each(|link| link.left_alone(*lands));
+                }
+            }
             Act::Rank => {
                 if let Some((_, replica)) = self.live(log)
                     && let Ok(board) = replica.leaderboard("")
@@ -262,6 +268,16 @@ impl Play<'_> {
             if runs {
                 self.points.reach("a bucket is rolled back under its replica");
             }
+        }
+    }
+
+    /// A hint of the newest object of another replica's log comes.
+    fn hear(&self, log: Log, other: Log) {
+        let (Some(life), Some(of)) = (&self.members[log].life, self.members.get(other)) else { return };
+        let prefix = format!("v1/log/{}/", of.name);
+        let newest = self.stores[of.home].keys().into_iter().rev().find(|key| key.starts_with(&prefix));
+        if let (Some(key), Some((_, hints))) = (newest, life.hints.iter().find(|(bucket, _)| *bucket == of.home)) {
+            hints.tell(Some(&key));
         }
     }
 

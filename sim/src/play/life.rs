@@ -28,6 +28,8 @@ pub(crate) struct Life {
     pub(super) gate: Gate,
     pub(super) clock: SimClock,
     pub(super) links: Vec<SimBucket>,
+    /// By which it is told of buckets, with their numbers.
+    pub(super) hints: Vec<(usize, SimHints)>,
     pub(crate) given: Arc<Mutex<Given>>,
     /// When it was started.
     pub(crate) since: Duration,
@@ -163,6 +165,7 @@ impl Play<'_> {
         let settings = self.story.settings.clone();
         let opening = {
             let (given, links, clock, world) = (Arc::clone(&given), links.clone(), clock.clone(), world.clone());
+            let hints = hints.clone();
             async move {
                 let mut attempt = 0;
                 let replica = loop {
@@ -173,7 +176,7 @@ impl Play<'_> {
                     for (peer, link) in links.iter().enumerate().filter(|(peer, _)| *peer != home) {
                         builder = builder.peer(&format!("region-{peer}"), link.clone());
                     }
-                    for source in &hints {
+                    for (_, source) in &hints {
                         builder = builder.hints(source.clone());
                     }
                     match builder.settings(settings.clone()).open().await {
@@ -197,6 +200,7 @@ impl Play<'_> {
             gate,
             clock,
             links,
+            hints,
             given,
             since: world.now(),
             seen: Seen::new(),
@@ -207,7 +211,7 @@ impl Play<'_> {
         });
     }
 
-    fn hints(&self, name: &ReplicaName, by: Party, home: usize, has_faults: bool) -> Vec<SimHints> {
+    fn hints(&self, name: &ReplicaName, by: Party, home: usize, has_faults: bool) -> Vec<(usize, SimHints)> {
         let Some(faults) = &self.story.hints else { return Vec::new() };
         let peers = self.stores.iter().enumerate().filter(|(peer, _)| *peer != home);
         let source = |(peer, store): (usize, &SimBucket)| {
@@ -216,7 +220,7 @@ impl Play<'_> {
                 SimHints::new(self.executor.world(), &format!("hints of {peer} for {name} {}", by.process), faults);
             store.tell(&hints);
             hints.tell_all(Teller { journal: self.journal.clone(), by, bucket: peer });
-            hints
+            (peer, hints)
         };
         peers.map(source).collect()
     }

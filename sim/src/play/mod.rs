@@ -217,7 +217,7 @@ impl<'a> Play<'a> {
         (0..self.story.regions).for_each(|region| self.open(region, true));
         for (index, step) in self.story.steps.iter().enumerate() {
             // To say what a request will meet changes nothing yet.
-            let is_told_ahead = matches!(step.act, Act::Meet { .. });
+            let is_told_ahead = matches!(step.act, Act::Meet { .. } | Act::Alone { .. });
             self.pass_to(step.at)?;
             if !is_told_ahead {
                 self.bury();

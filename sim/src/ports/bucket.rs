@@ -102,6 +102,12 @@ impl SimBucket {
         self.ours().armed.push_back((request, fault, skip));
     }
 
+    /// Decides what becomes of creates and deletes that are under way when their caller is dropped. Without this each has its
+    /// effect in half the cases.
+    pub fn left_alone(&self, lands: bool) {
+        self.ours().alone = Some(lands);
+    }
+
     /// Has this link tell what is asked over it.
     pub(crate) fn tell_all(&self, teller: Teller) {
         self.ours().teller = Some(teller);
@@ -269,7 +275,11 @@ impl SimBucket {
         self.world.after_ns(plan.there + late, move || {
             // SUBTLE: without its caller a request may still arrive, and it may not.
             let alone = Arc::strong_count(&given) == 1;
-            let arrives = !alone || late > 0 || plan.draw.is_multiple_of(2);
+            let lands = there.ours().alone;
+            let arrives = !alone || late > 0 || lands.unwrap_or(plan.draw.is_multiple_of(2));
+            if alone {
+                there.tell_alone(request, &of, arrives);
+            }
             if arrives && !there.is_cut(request) {
                 let (now, link) = (there.now(), there.number());
                 let answer = {
@@ -353,6 +363,15 @@ impl SimBucket {
         }
         self.ours().requests.received += body.len() as u64;
         Ok(Some(body))
+    }
+
+    /// Tells that a request's caller is gone.
+    fn tell_alone(&self, request: Request, key: &str, lands: bool) {
+        let teller = self.ours().teller.clone();
+        if let Some(teller) = teller {
+            let (bucket, key) = (teller.bucket, key.to_owned());
+            teller.tell(self.world.now(), What::Alone { bucket, request, key, lands });
+        }
     }
 
     /// Who tells what becomes of a request, if everything is told.

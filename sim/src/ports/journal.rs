@@ -34,7 +34,8 @@ pub struct Told {
     pub what: What,
 }
 
-/// What can be told. Openings and requests that meet a fault always are, the rest on demand.
+/// What can be told. Openings, ends, requests that meet a fault and those that outlive their caller always are, the rest on
+/// demand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// The process is started.
@@ -68,6 +69,17 @@ pub enum What {
         key: String,
         /// What was created. Nothing when there was an object already, or one was deleted.
         created: Option<Bytes>,
+    },
+    /// A create or a delete is on its way, and whoever asked is gone.
+    Alone {
+        /// To whose bucket.
+        bucket: usize,
+        /// What was asked.
+        request: Request,
+        /// The key.
+        key: String,
+        /// Whether it has its effect, as far as the bucket can be reached.
+        lands: bool,
     },
     /// A bucket answers.
     Answered {

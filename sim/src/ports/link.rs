@@ -58,6 +58,8 @@ pub(super) struct Link {
     /// Faults that wait for their request, and how many such requests go by before it.
     pub(super) armed: VecDeque<(Request, Fault, u64)>,
     pub(super) teller: Option<Teller>,
+    /// Whether what is on its way when its caller is gone has its effect; if nothing was said, chance decides.
+    pub(super) alone: Option<bool>,
     /// When something was asked last, and how often in that instant without meeting anything, of each sort.
     pub(super) instant: (u64, BTreeMap<Request, u64>),
 }
@@ -98,6 +100,7 @@ impl Link {
             gate: None,
             armed: VecDeque::new(),
             teller: None,
+            alone: None,
             instant: (0, BTreeMap::new()),
         }))
     }

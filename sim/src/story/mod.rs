@@ -122,6 +122,14 @@ pub enum Act {
     Observe,
     /// A client writes there, waits until that is durable, takes a token to another region, and reads what it has written.
     Follow(usize),
+    /// It is told of the newest object in another replica's log, as by a hint that comes just now. Of no use in a story without
+    /// hints.
+    Hear(usize),
+    /// What is on its way to buckets when its process ends has its effect, or has not. Without this chance decides.
+    Alone {
+        /// True if it has.
+        lands: bool,
+    },
     /// Its replica keeps a leaderboard of all counters.
     Rank,
     /// A process of a later version has written to its bucket what this version cannot read: the next segment of its log, or a
@@ -174,7 +182,7 @@ impl Act {
     /// The replica that it names, beside its own.
     pub(crate) const fn replica(&self) -> Option<&usize> {
         match self {
-            Self::Evict(replica) | Self::Follow(replica) => Some(replica),
+            Self::Evict(replica) | Self::Follow(replica) | Self::Hear(replica) => Some(replica),
             _ => None,
         }
     }

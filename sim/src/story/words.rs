@@ -92,6 +92,9 @@ impl fmt::Display for Act {
             }
             Self::Observe => write!(f, "is observed by a process that only reads"),
             Self::Follow(to) => write!(f, "has a client that writes, and reads it at replica {to} with a token"),
+            Self::Hear(other) => write!(f, "is told of what r{other} has written"),
+            Self::Alone { lands: true } => write!(f, "has what is on its way arrive if its process ends"),
+            Self::Alone { lands: false } => write!(f, "has what is on its way vanish if its process ends"),
             Self::Rank => write!(f, "keeps a leaderboard"),
             Self::Newer { is_snapshot: true } => write!(f, "has a snapshot of a later version in its bucket"),
             Self::Newer { is_snapshot: false } => write!(f, "has a segment of a later version in its log"),
