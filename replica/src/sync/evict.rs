@@ -45,6 +45,9 @@ impl Engine {
     /// be read by one who has not heard of the eviction, after others have forgotten what they could. A crash in between
     /// leaves a log that has ended without a word; to evict it again says it.
     ///
+    /// SUBTLE: where it cannot be sealed, whoever begins with nothing hears of the eviction by a snapshot, or too late: of
+    /// all logs it might read that of the evicted first, and beyond its end. So the declaration is kept in one.
+    ///
     /// # Errors
     ///
     /// As [`Replica::evict`](crate::Replica::evict).
@@ -64,7 +67,7 @@ impl Engine {
                 let why = "it has been evicted, and what lies beyond its last position may be forgotten";
                 return Err(invalid(why, replica));
             }
-            self.wait_until_declared().await?;
+            self.wait_until_told().await?;
             let is_sealed = self.seal_evicted(replica, Some(known)).await.is_some();
             return Ok(EvictedLog { last: known, is_sealed });
         }
@@ -83,7 +86,7 @@ impl Engine {
             }
         }
         let last = self.declare(replica, last).await?;
-        self.wait_until_declared().await?;
+        self.wait_until_told().await?;
         let is_sealed = sealed.is_some() || self.seal_evicted(replica, Some(last)).await.is_some();
         Ok(EvictedLog { last, is_sealed })
     }
@@ -138,15 +141,16 @@ impl Engine {
         Ok(last)
     }
 
-    /// Waits until every eviction that was declared here is in the own bucket.
-    async fn wait_until_declared(&self) -> Result<(), Error> {
+    /// Waits until every eviction that was declared here is in the own bucket, in the log and in a snapshot.
+    async fn wait_until_told(&self) -> Result<(), Error> {
         let cut = {
             let state = self.state();
             let cut = state.position_of(self.own.name.id());
             if state.evictions.is_empty() { cut } else { Some(self.keyspace.open()) }
         };
-        let durable = self.durable.wait(cut.unwrap_or(Position::FIRST)).await;
-        durable.map_err(|(kind, message)| Error::new(kind, message))
+        let position = cut.unwrap_or(Position::FIRST);
+        self.durable.wait(position).await.map_err(|(kind, message)| Error::new(kind, message))?;
+        self.wait_until_kept(Dot { replica: self.own.name.id(), position }).await
     }
 
     /// The logs of this name that can be read, and where each of them ends.

@@ -117,6 +117,15 @@ impl Scenario {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
 
+    /// What happens when nothing comes between: the template of troubles, or the empty word.
+    #[must_use]
+    pub fn story(&self) -> Story {
+        match self.space {
+            Space::Troubles(template) => template().story,
+            Space::Words(alphabet) => alphabet.story(&[]),
+        }
+    }
+
     /// Plays the histories that are in each share, and finds the branches.
     #[must_use]
     pub fn begin(&self) -> (Explored, Vec<Branch>) {

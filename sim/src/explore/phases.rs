@@ -26,9 +26,9 @@ pub(super) fn still(regions: usize) -> Story {
     let settings = &mut story.settings;
     settings.flush_interval = ms(50);
     (settings.poll_min, settings.poll_max) = (ms(5_000), ms(5_000));
-    settings.discovery_interval = ms(20_000);
+    settings.discovery_interval = ms(100_000);
     settings.catch_up = ms(500);
-    settings.snapshot_interval = ms(20_000);
+    settings.snapshot_interval = ms(100_000);
     settings.ack_interval = ms(200);
     settings.retention = ms(1_000);
     settings.shards = 2;

@@ -317,3 +317,67 @@ impl Template {
         Party { region: self.watched[watched].log, process: u32::try_from(process).unwrap_or(u32::MAX) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::phases, *};
+    use crate::play::{play, play_aloud};
+
+    fn singles(template: &Template) -> Vec<Met> {
+        let mut explored = Explored::default();
+        let roots = template.single(&mut explored);
+        assert!(!explored.is_over(), "{:?}", explored.failure);
+        assert_eq!(explored.count(), roots.len() as u64 + 1);
+        roots.into_iter().map(|Root(met)| met).collect()
+    }
+
+    #[test]
+    fn a_process_crashes_after_each_of_its_polls() {
+        let template = phases::flush();
+        let met = singles(&template);
+        for watched in 0..template.watched.len() {
+            let is_crashed = |polls: u64| {
+                let trouble = Trouble { place: Place::Phase(watched), what: Hit::Crash { polls, lands: true } };
+                let Troubled { story, met_by } = template.with(&[trouble]);
+                let is_gone = |told: &Told| told.by == met_by[0] && told.what == What::Gone && told.at < template.until;
+                play(&story).told.iter().any(is_gone)
+            };
+            // From above, so that no gap can end the search.
+            let last = (0..200).rev().find(|polls| is_crashed(*polls));
+            let mut polls: Vec<u64> = met
+                .iter()
+                .filter_map(|met| match (met.trouble.place, met.trouble.what) {
+                    (Place::Phase(of), Hit::Crash { polls, .. }) if of == watched => Some(polls),
+                    _ => None,
+                })
+                .collect();
+            polls.dedup();
+            assert!(last.is_some_and(|last| (3..199).contains(&last)), "{last:?}");
+            assert_eq!(polls, (0..=last.unwrap_or(0)).collect::<Vec<u64>>());
+        }
+    }
+
+    #[test]
+    fn each_request_meets_each_fault_that_it_can_meet() {
+        let template = phases::flush();
+        let met = singles(&template);
+        let told = play_aloud(&template.story).told;
+        for watched in 0..template.watched.len() {
+            let Troubled { met_by, .. } =
+                template.with(&[Trouble { place: Place::Phase(watched), what: Hit::Crash { polls: 0, lands: true } }]);
+            let (from, until) = (template.watched[watched].from, template.until);
+            let can_meet = |told: &Told| match told.what {
+                What::Asked { request, .. } if told.by == met_by[0] && told.at >= from && told.at < until => {
+                    Fault::ALL.into_iter().filter(|fault| fault.is_met_by(request)).count()
+                }
+                _ => 0,
+            };
+            let expected: usize = told.iter().map(can_meet).sum();
+            let is_fate = |met: &&Met| {
+                matches!((met.trouble.place, met.trouble.what), (Place::Phase(of), Hit::Fate { .. }) if of == watched)
+            };
+            assert!(expected > 0);
+            assert_eq!(met.iter().filter(is_fate).count(), expected);
+        }
+    }
+}

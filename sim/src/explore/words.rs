@@ -81,15 +81,15 @@ const TWO: Alphabet = Alphabet {
     sort: Sort::Set,
     returns: &[],
     is_collected: false,
-    letters: 7,
+    letters: 8,
 };
 
 pub(super) const SETS: Alphabet = TWO;
 pub(super) const COUNTERS: Alphabet =
-    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, letters: 8, ..TWO };
+    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, letters: 9, ..TWO };
 pub(super) const REGISTERS: Alphabet =
-    Alphabet { changes: &[Change::Write, Change::Delete], sort: Sort::Last, letters: 7, ..TWO };
-pub(super) const THREE: Alphabet = Alphabet { replicas: 3, changes: &[Change::Put, Change::Take], letters: 6, ..TWO };
+    Alphabet { changes: &[Change::Write, Change::Delete], sort: Sort::Last, letters: 8, ..TWO };
+pub(super) const THREE: Alphabet = Alphabet { replicas: 3, changes: &[Change::Put, Change::Take], letters: 7, ..TWO };
 pub(super) const RECOVERIES: Alphabet =
     Alphabet { changes: &[Change::Put, Change::Take], returns: &[Return::Crash, Return::Close], letters: 6, ..TWO };
 pub(super) const STATES: Alphabet =
@@ -229,13 +229,13 @@ impl Alphabet {
     }
 
     /// The word as a story.
-    fn story(&self, word: &[Letter]) -> Story {
+    pub(super) fn story(&self, word: &[Letter]) -> Story {
         let mut story = still(self.replicas);
         let settings = &mut story.settings;
-        // Whatever is done by itself is done when the word has ended.
-        let seldom = if self.is_collected { ms(400_000) * self.letters as u32 } else { ms(1_000_000) };
-        (settings.poll_min, settings.poll_max, settings.discovery_interval) = (seldom, seldom, seldom);
-        settings.snapshot_interval = seldom;
+        // Whatever a replica does by itself it does when the word has ended.
+        let seldom = if self.is_collected { ms(400_000) * self.letters as u32 } else { ms(100_000) };
+        (settings.poll_min, settings.poll_max) = (seldom, seldom);
+        (settings.discovery_interval, settings.snapshot_interval) = (seldom * 10, seldom * 10);
         if self.is_collected {
             settings.snapshot_interval = ms(100_000);
             (settings.retention, settings.max_lag) = (ms(1), ms(1));
@@ -297,5 +297,94 @@ impl Change {
             Self::Write => Did::Write(index as u16),
             Self::Delete => Did::Delete,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Alphabet {
+        /// Every word that comes from this one by swapping neighbours and by naming replicas otherwise.
+        fn same(&self, word: &Word) -> BTreeSet<Word> {
+            let mut same = BTreeSet::new();
+            let mut left = vec![word.clone()];
+            while let Some(word) = left.pop() {
+                if !same.insert(word.clone()) {
+                    continue;
+                }
+                for index in 1..word.len() {
+                    if self.are_apart(word[index - 1], word[index]) {
+                        let mut swapped = word.clone();
+                        swapped.swap(index - 1, index);
+                        left.push(swapped);
+                    }
+                }
+                for replica in 1..self.replicas {
+                    let other = |name: usize| match name {
+                        0 => replica,
+                        name if name == replica => 0,
+                        name => name,
+                    };
+                    let renamed = word.iter().map(|letter| Letter {
+                        replica: other(letter.replica),
+                        does: if let Does::Hear(of) = letter.does { Does::Hear(other(of)) } else { letter.does },
+                    });
+                    left.push(renamed.collect());
+                }
+            }
+            same
+        }
+
+        /// Every word of so many letters of which each means something.
+        fn whole(&self, letters: usize) -> Vec<Word> {
+            let mut words = vec![Vec::new()];
+            for _ in 0..letters {
+                let longer = |word: &Word| {
+                    let longer = self.all().filter(|letter| self.means_something(word, *letter));
+                    longer.map(|letter| word.iter().copied().chain([letter]).collect()).collect::<Vec<Word>>()
+                };
+                words = words.iter().flat_map(longer).collect();
+            }
+            words
+        }
+
+        fn is_played(&self, word: &Word) -> bool {
+            (1..=word.len()).all(|length| self.is_least(&word[..length]))
+        }
+    }
+
+    #[test]
+    fn of_words_that_are_the_same_history_the_least_is_played() {
+        for alphabet in [&SETS, &COUNTERS, &REGISTERS, &THREE, &RECOVERIES, &STATES] {
+            for word in alphabet.whole(4) {
+                let least = alphabet.same(&word).into_iter().next().unwrap_or_default();
+                assert!(alphabet.is_played(&least), "{least:?} stands for {word:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_up_to_the_length_is_visited_once() {
+        for alphabet in [&SETS, &THREE, &RECOVERIES] {
+            let mut visited = Vec::new();
+            alphabet.each(&mut Vec::new(), 4, &mut |word| {
+                visited.push(word.clone());
+                true
+            });
+            let all: Vec<Word> = (0..=4).flat_map(|letters| alphabet.whole(letters)).collect();
+            let played: BTreeSet<&Word> = all.iter().filter(|word| alphabet.is_played(word)).collect();
+            assert_eq!(visited.len(), played.len());
+            assert!(visited.iter().all(|word| played.contains(word)));
+        }
+    }
+
+    #[test]
+    fn a_second_hearing_is_a_letter_once() {
+        let [put, hear] = [(0, Does::Change(Change::Put)), (1, Does::Hear(0))].map(|(replica, does)| Letter { replica, does });
+        assert!(SETS.is_played(&vec![put, hear]));
+        assert!(SETS.is_played(&vec![put, hear, hear]));
+        assert!(!SETS.is_played(&vec![put, hear, hear, hear]));
+        assert!(SETS.is_played(&vec![put, hear, hear, put, hear]));
     }
 }
