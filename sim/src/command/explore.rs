@@ -76,7 +76,8 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
     Ok(holds)
 }
 
-/// On all threads: first what each scenario begins with, then the branches. What comes of it is put together in their order.
+/// On all threads: first what each scenario begins with, then the branches. What comes of it is put together in their
+/// order.
 fn explore_all(options: &Options, scenarios: &[&'static Scenario]) -> Vec<Explored> {
     let jobs = options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let begun = on_threads(jobs, scenarios, |scenario| scenario.begin());

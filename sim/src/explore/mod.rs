@@ -1,9 +1,9 @@
 //! Exploring: all histories of a short scenario, and not some of them.
 //! Layer 5.
 //!
-//! Stories drawn from seeds go far and leave gaps. A [`Scenario`] stays near and leaves none: its histories are all that differ
-//! from it by up to two troubles ([`troubles`]), or all words of an alphabet up to a length ([`words`]). Each is a [`Story`], played
-//! with every check, so one that fails is told, shrunk, drawn and kept like any other.
+//! Stories drawn from seeds go far and leave gaps. A [`Scenario`] stays near and leaves none: its histories are all
+//! that differ from it by up to two troubles ([`troubles`]), or all words of an alphabet up to a length ([`words`]).
+//! Each is a [`Story`], played with every check, so one that fails is told, shrunk, drawn and kept like any other.
 
 mod phases;
 mod troubles;
@@ -89,8 +89,8 @@ enum Begun {
     Word(Word),
 }
 
-/// Every so-manieth branch of each scenario, beginning with the `part`-th, counted from 1. What comes before the branches, all
-/// histories with one trouble included, is in each share.
+/// Every so-manieth branch of each scenario, beginning with the `part`-th, counted from 1. What comes before the
+/// branches, all histories with one trouble included, is in each share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Which: 1 to `of`.

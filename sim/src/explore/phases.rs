@@ -1,8 +1,8 @@
 //! The scenarios into which troubles come: what each does, and which processes are watched in it.
 //! Layer 5.
 //!
-//! They have no chance: no fault but the troubles, and latencies that are fixed. Logs are read when somebody is told of them, so
-//! that nothing but what the scenario is about happens in its phase.
+//! They have no chance: no fault but the troubles, and latencies that are fixed. Logs are read when somebody is told
+//! of them, so that nothing but what the scenario is about happens in its phase.
 
 use std::time::Duration;
 

@@ -1,14 +1,14 @@
 //! All histories of up to two troubles: crashes at every await, and every fate of every request.
 //! Layer 5.
 //!
-//! A scenario is a [`Template`] without chance, and says which processes are watched in which span of time: the phase. A trouble is
-//! a crash of a watched process after any of its polls in the phase, with what is on its way arriving or vanishing, or a request of
-//! its own in the phase that meets any fault it can meet. Who has crashed is opened again when the phase is over. Then the second
-//! trouble comes: to the process that recovers, until it gets quiet, to another watched process in the phase, or to the same
-//! process later in the phase.
+//! A scenario is a [`Template`] without chance, and says which processes are watched in which span of time: the phase.
+//! A trouble is a crash of a watched process after any of its polls in the phase, with what is on its way arriving or
+//! vanishing, or a request of its own in the phase that meets any fault it can meet. Who has crashed is opened again
+//! when the phase is over. Then the second trouble comes: to the process that recovers, until it gets quiet, to
+//! another watched process in the phase, or to the same process later in the phase.
 //!
-//! How many polls and requests there are is not asked but tried: the trouble after `n` of them is played for each `n`, until one
-//! comes too late to come at all. So a run that a first trouble has made longer is explored to its own end.
+//! How many polls and requests there are is not asked but tried: the trouble after `n` of them is played for each `n`,
+//! until one comes too late to come at all. So a run that a first trouble has made longer is explored to its own end.
 
 use std::time::Duration;
 
@@ -374,7 +374,8 @@ mod tests {
             };
             let expected: usize = told.iter().map(can_meet).sum();
             let is_fate = |met: &&Met| {
-                matches!((met.trouble.place, met.trouble.what), (Place::Phase(of), Hit::Fate { .. }) if of == watched)
+                let Trouble { place, what } = met.trouble;
+                matches!(place, Place::Phase(of) if of == watched) && matches!(what, Hit::Fate { .. })
             };
             assert!(expected > 0);
             assert_eq!(met.iter().filter(is_fate).count(), expected);

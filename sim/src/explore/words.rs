@@ -1,14 +1,14 @@
 //! All words up to a length: every order, and every duplication, in which changes can be made and heard of.
 //! Layer 5.
 //!
-//! A letter is something that a replica does, and takes as long as it takes: it makes a change, which is in its bucket before
-//! the next letter; it hears of another one's log, and reads all that is there; it comes back from its own bucket alone. Nothing
-//! is heard of otherwise until the word has ended. Reading a part of what is there is in it too: it is as if the rest was
-//! written later, and that is another word.
+//! A letter is something that a replica does, and takes as long as it takes: it makes a change, which is in its bucket
+//! before the next letter; it hears of another one's log, and reads all that is there; it comes back from its own
+//! bucket alone. Nothing is heard of otherwise until the word has ended. Reading a part of what is there is in it too:
+//! it is as if the rest was written later, and that is another word.
 //!
-//! Words that are the same history are played once. Of those that differ by the order of letters that know nothing of each other,
-//! or by the names of replicas, the least one is played ([`Alphabet::is_least`]). A change that changes nothing is no letter, and
-//! neither is a second hearing of nothing new.
+//! Words that are the same history are played once. Of those that differ by the order of letters that know nothing of
+//! each other, or by the names of replicas, the least one is played ([`Alphabet::is_least`]). A change that changes
+//! nothing is no letter, and neither is a second hearing of nothing new.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -153,9 +153,10 @@ impl Alphabet {
 
     /// False for a word that is the same history as a lesser one, or as a shorter one, because of its last letter.
     ///
-    /// Words are compared letter by letter, those by their replica first. Of all words that come from each other by swapping
-    /// neighbours that know nothing of each other, and by naming replicas otherwise, the least has no neighbours that could be
-    /// swapped for less, and names replicas in the order in which they come: who hears before of whom it hears.
+    /// Words are compared letter by letter, those by their replica first. Of all words that come from each other by
+    /// swapping neighbours that know nothing of each other, and by naming replicas otherwise, the least has no
+    /// neighbours that could be swapped for less, and names replicas in the order in which they come: who hears before
+    /// of whom it hears.
     fn is_least(&self, word: &[Letter]) -> bool {
         let Some((last, before)) = word.split_last() else { return true };
         if before.last().is_some_and(|other| last < other && self.are_apart(*other, *last)) {
@@ -174,7 +175,8 @@ impl Alphabet {
         self.means_something(before, *last)
     }
 
-    /// True for letters of which neither knows whether the other comes before it. Times decide between writes to a register.
+    /// True for letters of which neither knows whether the other comes before it. Times decide between writes to a
+    /// register.
     fn are_apart(&self, one: Letter, other: Letter) -> bool {
         let hears_of =
             |letter: Letter, of: Letter| letter.does == Does::Hear(of.replica) && !matches!(of.does, Does::Hear(_));
@@ -200,8 +202,8 @@ impl Alphabet {
 
     /// False if the object is surely not there in a replica's view.
     fn has_something(&self, word: &[Letter], replica: usize) -> bool {
-        // Who comes back may have forgotten what it had heard, removals included, and who merges a snapshot hears of third ones:
-        // then whatever was ever added may be there.
+        // Who comes back may have forgotten what it had heard, removals included, and who merges a snapshot hears of
+        // third ones: then whatever was ever added may be there.
         let adds = |letter: &Letter| matches!(letter.does, Does::Change(Change::Put | Change::Count | Change::Write));
         let is_sure = !self.is_collected && !word.iter().any(|letter| matches!(letter.does, Does::Return(_)));
         if !is_sure {
@@ -381,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_second_hearing_is_a_letter_once() {
-        let [put, hear] = [(0, Does::Change(Change::Put)), (1, Does::Hear(0))].map(|(replica, does)| Letter { replica, does });
+        let [put, hear] =
+            [(0, Does::Change(Change::Put)), (1, Does::Hear(0))].map(|(replica, does)| Letter { replica, does });
         assert!(SETS.is_played(&vec![put, hear]));
         assert!(SETS.is_played(&vec![put, hear, hear]));
         assert!(!SETS.is_played(&vec![put, hear, hear, hear]));
