@@ -46,7 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
     of_troubles("collect", "two replicas collect what both have acknowledged", phases::collect),
     of_troubles("take-over", "a log is taken over from a process that goes on writing", phases::take_over),
     of_troubles("evict", "a replica that writes is evicted by another, and a third one reads", phases::evict),
-    of_words("sets", "two replicas put, take and delete, and hear of each other", &words::SETS),
+    of_words("sets", "two replicas put and take, and hear of each other", &words::SETS),
     of_words("counters", "two replicas count and delete, and hear of each other", &words::COUNTERS),
     of_words("registers", "two replicas write and delete, and hear of each other", &words::REGISTERS),
     of_words("three", "three replicas put and take, and hear of each other", &words::THREE),

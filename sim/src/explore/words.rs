@@ -77,11 +77,12 @@ const BRANCH: usize = 2;
 
 const TWO: Alphabet = Alphabet {
     replicas: 2,
-    changes: &[Change::Put, Change::Take, Change::Delete],
+    // Of a set of one element, to delete it is to take that out.
+    changes: &[Change::Put, Change::Take],
     sort: Sort::Set,
     returns: &[],
     is_collected: false,
-    letters: 8,
+    letters: 9,
 };
 
 pub(super) const SETS: Alphabet = TWO;
@@ -93,7 +94,7 @@ pub(super) const THREE: Alphabet = Alphabet { replicas: 3, changes: &[Change::Pu
 pub(super) const RECOVERIES: Alphabet =
     Alphabet { changes: &[Change::Put, Change::Take], returns: &[Return::Crash, Return::Close], letters: 6, ..TWO };
 pub(super) const STATES: Alphabet =
-    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, is_collected: true, letters: 5, ..TWO };
+    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, is_collected: true, letters: 6, ..TWO };
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
