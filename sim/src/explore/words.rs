@@ -202,28 +202,36 @@ impl Alphabet {
     }
 
     /// False if the object is surely not there in a replica's view.
+    ///
+    /// Only what the replica can know of decides, so that letters which know nothing of each other can be swapped.
     fn has_something(&self, word: &[Letter], replica: usize) -> bool {
-        // Who comes back may have forgotten what it had heard, removals included, and who merges a snapshot hears of
-        // third ones: then whatever was ever added may be there.
-        let adds = |letter: &Letter| matches!(letter.does, Does::Change(Change::Put | Change::Count | Change::Write));
-        let is_sure = !self.is_collected && !word.iter().any(|letter| matches!(letter.does, Does::Return(_)));
-        if !is_sure {
-            return word.iter().any(adds);
-        }
-        // Of each letter, which others its replica knew.
-        let mut known = vec![BTreeSet::new(); self.replicas];
+        // Of each replica, which letters it has read, and which may have reached it, by way of third ones too.
+        let mut read = vec![BTreeSet::new(); self.replicas];
+        let mut reached = vec![BTreeSet::new(); self.replicas];
         let mut observed = Vec::with_capacity(word.len());
         for (index, letter) in word.iter().enumerate() {
-            observed.push(known[letter.replica].clone());
-            match letter.does {
-                Does::Hear(of) => known[letter.replica].extend((0..index).filter(|other| word[*other].replica == of)),
-                _ => _ = known[letter.replica].insert(index),
+            observed.push(read[letter.replica].clone());
+            if let Does::Hear(of) = letter.does {
+                read[letter.replica].extend((0..index).filter(|other| word[*other].replica == of));
+                let theirs = reached[of].clone();
+                reached[letter.replica].extend(theirs);
+            } else {
+                read[letter.replica].insert(index);
+                reached[letter.replica].insert(index);
             }
         }
-        let removes = |letter: &Letter| matches!(letter.does, Does::Change(Change::Take | Change::Delete));
-        let known = &known[replica];
-        let is_gone = |add: &usize| known.iter().any(|other| removes(&word[*other]) && observed[*other].contains(add));
-        known.iter().any(|index| adds(&word[*index]) && !is_gone(index))
+        let adds =
+            |index: &usize| matches!(word[*index].does, Does::Change(Change::Put | Change::Count | Change::Write));
+        let removes = |index: &usize| matches!(word[*index].does, Does::Change(Change::Take | Change::Delete));
+        let returns = |index: &usize| matches!(word[*index].does, Does::Return(_));
+        let (read, reached) = (&read[replica], &reached[replica]);
+        // Who comes back may have forgotten what it had heard, removals included, and who merges a snapshot hears of
+        // third ones: then whatever was ever added may be there.
+        if self.is_collected || reached.iter().any(returns) {
+            return reached.iter().any(adds);
+        }
+        let is_gone = |add: &usize| read.iter().any(|other| removes(other) && observed[*other].contains(add));
+        read.iter().any(|index| adds(index) && !is_gone(index))
     }
 
     fn play(&self, word: &[Letter], explored: &mut Explored) {
