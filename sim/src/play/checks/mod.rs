@@ -160,17 +160,15 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
 
 /// Replicas that have applied the same hold the same.
 pub(super) fn equal_frontiers_mean_equal_values(play: &mut Play<'_>) -> Result<(), Broken> {
-    let mut views: Vec<(Log, Replica, Seen)> = Vec::new();
-    for (log, _) in play.there() {
-        if let Some((replica, view)) = play.view(log)
-            && replica.status().pending_bytes == 0
-        {
-            views.push((log, replica, view.seen));
-        }
-    }
+    let view = |(log, _)| play.view(log).map(|(replica, view)| (log, replica, view.seen));
+    let views: Vec<(Log, Replica, Seen)> = play.there().filter_map(view).collect();
+    let has_pending = |replica: &Replica| replica.status().pending_bytes > 0;
     for (number, (log, replica, seen)) in views.iter().enumerate() {
         for (other, theirs, their_seen) in &views[number + 1..] {
             if seen != their_seen || play.compared.get(&(*log, *other)) == Some(seen) {
+                continue;
+            }
+            if has_pending(replica) || has_pending(theirs) {
                 continue;
             }
             play.compared.insert((*log, *other), seen.clone());
