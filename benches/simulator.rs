@@ -52,10 +52,12 @@ fn main() -> ExitCode {
     row("events of whole stories", bar, format!("{rate:.0} in a second"), rate >= 500_000.0, took, &whole);
 
     let seconds = sized(120, 10);
-    let (took, busy) = clock::timed(|| of([play_beginning(&writing(seconds), sized(5_000, 500))].into_iter()));
+    let (took, busy) = clock::timed(|| of([play_beginning(&changing(seconds), sized(5_000, 500))].into_iter()));
     assert!(busy.lasted <= Duration::from_secs(seconds), "it breaks off while everybody writes");
-    assert!(busy.changes as u64 >= busy.lasted.as_secs() * 30, "ten changes in each second and region");
-    let times = busy.lasted.as_secs_f64() / took.as_secs_f64();
+    // Before they are open nothing is changed, and that time does not count.
+    let writing = Duration::from_secs_f64(busy.changes as f64 / 30.0);
+    assert!(busy.lasted < writing + Duration::from_secs(3), "ten changes in each second and region, and none refused");
+    let times = writing.as_secs_f64() / took.as_secs_f64();
     let what = "three regions, ten changes in each second and region";
     row(what, "10,000 times real time", format!("{times:.0} times"), times >= 10_000.0, took, &busy);
 
@@ -81,7 +83,7 @@ fn of(outcomes: impl Iterator<Item = Outcome>) -> Played {
 }
 
 /// Ten changes in each second and region, of objects of every sort.
-fn writing(seconds: u64) -> Story {
+fn changing(seconds: u64) -> Story {
     let change = |number: u64, region: usize| {
         let object: Object = (format!("o/{}", number % 20), Sort::ALL[(number % 5) as usize]);
         let value = (number / 20 % 8) as u16;
