@@ -1,7 +1,14 @@
 //! Names of replicas, and the table from ids back to names.
 //! Layer 1.
 
-use core::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
+use core::{
+    borrow::Borrow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    str::FromStr,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 use crdt_core::ReplicaId;
@@ -21,8 +28,12 @@ pub const NAME_BYTES_MAX: usize = 40;
 /// assert!("EU West".parse::<ReplicaName>().is_err());
 /// # Ok::<(), replica::name::InvalidName>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReplicaName(Arc<str>);
+#[derive(Clone)]
+pub struct ReplicaName {
+    name: Arc<str>,
+    /// Follows from the name. It is asked for with every object and every look at the state, so it is hashed once.
+    id: ReplicaId,
+}
 
 impl ReplicaName {
     /// The name, if it is one.
@@ -35,24 +46,29 @@ impl ReplicaName {
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
             return Err(InvalidName);
         }
-        Ok(Self(name.into()))
+        Ok(Self::allowed(name.into()))
     }
 
     /// The name of an observer, which nobody else goes by.
     pub(crate) fn observer(number: u64) -> Self {
-        Self(format!("observer-{number:016x}").into())
+        Self::allowed(format!("observer-{number:016x}").into())
     }
 
-    /// The id that dots carry. Cost: one hash of the name.
+    fn allowed(name: Arc<str>) -> Self {
+        let id = ReplicaId::named(&name);
+        Self { name, id }
+    }
+
+    /// The id that dots carry.
     #[must_use]
-    pub fn id(&self) -> ReplicaId {
-        ReplicaId::named(&self.0)
+    pub const fn id(&self) -> ReplicaId {
+        self.id
     }
 
     /// The name as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
@@ -60,13 +76,40 @@ impl Deref for ReplicaName {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        &self.name
+    }
+}
+
+impl PartialEq for ReplicaName {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for ReplicaName {}
+
+impl PartialOrd for ReplicaName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ReplicaName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl Hash for ReplicaName {
+    /// As the name is hashed, so that tables can be asked by a `str`.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
     }
 }
 
 impl Borrow<str> for ReplicaName {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.name
     }
 }
 
@@ -80,13 +123,13 @@ impl FromStr for ReplicaName {
 
 impl fmt::Debug for ReplicaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&self.name, f)
     }
 }
 
 impl fmt::Display for ReplicaName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.name)
     }
 }
 

@@ -54,6 +54,13 @@ pub enum Did {
     Delete,
 }
 
+impl Did {
+    /// True when it can undo what its author had seen: whatever is no count.
+    const fn undoes(self) -> bool {
+        !matches!(self, Self::Count(_))
+    }
+}
+
 /// What somebody has seen: of each log, everything up to a position.
 pub type Seen = BTreeMap<Log, u64>;
 
@@ -64,6 +71,8 @@ struct Event {
     position: u64,
     did: Did,
     seen: Seen,
+    /// True when its position is in its bucket, or has been.
+    is_published: bool,
 }
 
 /// A view of the history: that of a process, or of somebody who writes nothing.
@@ -94,18 +103,28 @@ pub struct History {
     objects: BTreeMap<Object, Vec<usize>>,
     /// The positions that are in a bucket, or have been.
     published: BTreeSet<(Log, u64)>,
+    /// The events of those that are not.
+    pending: BTreeMap<(Log, u64), Vec<usize>>,
 }
 
 impl History {
     /// Records what a process did under a position of its log, having seen `seen` of the others.
     pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
-        self.objects.entry(object).or_default().push(self.events.len());
-        self.events.push(Event { process, log, position, did, seen });
+        let event = self.events.len();
+        self.objects.entry(object).or_default().push(event);
+        let is_published = self.is_published(log, position);
+        if !is_published {
+            self.pending.entry((log, position)).or_default().push(event);
+        }
+        self.events.push(Event { process, log, position, did, seen, is_published });
     }
 
     /// Notes that a position is in its bucket: what was done under it can be read.
     pub fn publish(&mut self, log: Log, position: u64) {
         self.published.insert((log, position));
+        for event in self.pending.remove(&(log, position)).into_iter().flatten() {
+            self.events[event].is_published = true;
+        }
     }
 
     /// True when the position is in its bucket, or has been.
@@ -146,10 +165,12 @@ impl History {
         let none = Vec::new();
         let of_it = self.objects.get(object).unwrap_or(&none);
         let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
+        // Counts undo nothing, and there are many of them. The last operations are asked first: they have seen the most.
+        let undoing: Vec<usize> = held.iter().rev().copied().filter(|event| self.events[*event].did.undoes()).collect();
         // What stands of it: no later operation in the view that undoes such a thing had seen it.
         let standing = |event: usize, undoes: &dyn Fn(Did) -> bool| {
             let undone = |later: &usize| undoes(self.events[*later].did) && self.has_seen(*later, event);
-            !held.iter().any(undone)
+            !undoing.iter().any(undone)
         };
         match object.1 {
             Sort::Grows | Sort::Counter => {
@@ -200,8 +221,8 @@ impl History {
     #[must_use]
     pub fn tell(&self, object: &Object) -> String {
         let tell = |event: &usize| {
-            let Event { process, log, position, did, seen } = &self.events[*event];
-            let fate = if self.is_published(*log, *position) { "" } else { ", not published" };
+            let Event { process, log, position, did, seen, is_published } = &self.events[*event];
+            let fate = if *is_published { "" } else { ", not published" };
             format!("\n    process {process} of log {log} at {position:x}{fate}: {did:?}, having seen {seen:x?}")
         };
         self.objects.get(object).into_iter().flatten().map(tell).collect()
@@ -213,15 +234,14 @@ impl History {
         if l.process == e.process {
             return earlier < later;
         }
-        self.is_published(e.log, e.position) && l.seen.get(&e.log).is_some_and(|seen| *seen >= e.position)
+        e.is_published && l.seen.get(&e.log).is_some_and(|seen| *seen >= e.position)
     }
 
     fn holds(&self, view: &View, event: &Event) -> bool {
         if view.of.is_some_and(|(process, _)| process == event.process) {
             return true;
         }
-        self.is_published(event.log, event.position)
-            && view.seen.get(&event.log).is_some_and(|seen| *seen >= event.position)
+        event.is_published && view.seen.get(&event.log).is_some_and(|seen| *seen >= event.position)
     }
 }
 

@@ -31,7 +31,7 @@ pub use explore::{Branch, Explored, SCENARIOS, Scenario, Share, explore};
 pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use mutants::{Limits, MUTANTS, Planted, Profile, Verdict};
-pub use play::{Failure, Outcome, play, play_aloud};
+pub use play::{Failure, Outcome, play, play_aloud, play_beginning};
 pub use points::{POINTS, Points};
 pub use ports::{
     BEGINNING_MS, Damage, Fault, Faults, Gate, HintFault, HintFaults, Image, Lists, Moment, Party, Request, Requests,

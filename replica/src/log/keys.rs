@@ -1,7 +1,6 @@
 //! The keys of everything that a replica keeps in buckets, both ways.
 //! Layer 3.
 
-use core::fmt;
 use std::sync::Arc;
 
 use blake3::Hash;
@@ -17,6 +16,9 @@ pub const ROOT_BYTES_MAX: usize = 700;
 
 /// The folder that the first version of the layout lives in.
 const VERSION: &str = "v1";
+
+/// What a key has beside its root and the replica's name at most: folders, a dashed position and a hash.
+const LAST_BYTES_MAX: usize = 96;
 
 /// What a key stands for.
 ///
@@ -64,20 +66,33 @@ pub enum BucketKey {
 }
 
 impl BucketKey {
-    /// The key below the root.
-    fn relative(&self) -> String {
-        match self {
-            Self::Log { replica, position } => {
-                format!("{VERSION}/log/{replica}/{:08x}/{:08x}", position.epoch(), position.slot())
-            }
-            Self::Manifest { replica, position } => format!("{VERSION}/snap/{replica}/{}", dashed(*position)),
-            Self::Part { replica, written, content } => {
-                format!("{VERSION}/part/{replica}/{}/{content}", dashed(*written))
-            }
-            Self::Probe { replica, nonce } => {
-                format!("{VERSION}/probe/{replica}/{:032x}", u128::from_be_bytes(*nonce))
-            }
+    /// The key below a root, which is empty or ends with `/`. One is made for every request, so nothing is formatted.
+    fn below(&self, root: &str) -> String {
+        let (folder, replica) = match self {
+            Self::Log { replica, .. } => ("log", replica),
+            Self::Manifest { replica, .. } => ("snap", replica),
+            Self::Part { replica, .. } => ("part", replica),
+            Self::Probe { replica, .. } => ("probe", replica),
+        };
+        let mut key = String::with_capacity(root.len() + replica.as_str().len() + LAST_BYTES_MAX);
+        for part in [root, VERSION, "/", folder, "/", replica.as_str(), "/"] {
+            key.push_str(part);
         }
+        match self {
+            Self::Log { position, .. } => {
+                push_hex(&mut key, &position.epoch().to_be_bytes());
+                key.push('/');
+                push_hex(&mut key, &position.slot().to_be_bytes());
+            }
+            Self::Manifest { position, .. } => push_dashed(&mut key, *position),
+            Self::Part { written, content, .. } => {
+                push_dashed(&mut key, *written);
+                key.push('/');
+                push_hex(&mut key, content.as_bytes());
+            }
+            Self::Probe { nonce, .. } => push_hex(&mut key, nonce),
+        }
+        key
     }
 
     /// The thing that `key` stands for whatever its root, or `None` if it is no key of this layout.
@@ -94,7 +109,7 @@ impl BucketKey {
                 _ => None,
             }
         })?;
-        let root = key.strip_suffix(&parsed.relative())?;
+        let root = key.strip_suffix(&parsed.below(""))?;
         (root.is_empty() || root.ends_with('/')).then_some(parsed)
     }
 
@@ -137,7 +152,7 @@ impl Keys {
     /// The key of `what`.
     #[must_use]
     pub fn key(&self, what: &BucketKey) -> String {
-        format!("{}{}", self.root, what.relative())
+        what.below(&self.root)
     }
 
     /// The key of the segment or seal at a position of a log.
@@ -197,7 +212,10 @@ impl Keys {
     /// The folder of the parts that one manifest was the first to write.
     #[must_use]
     pub fn written_prefix(&self, replica: &ReplicaName, written: Position) -> String {
-        format!("{}{}/", self.parts_prefix(replica), dashed(written))
+        let mut prefix = self.parts_prefix(replica);
+        push_dashed(&mut prefix, written);
+        prefix.push('/');
+        prefix
     }
 
     /// The folder of a replica's probes.
@@ -220,14 +238,19 @@ pub fn parse_epoch(folder: &str) -> Option<u32> {
     hex_u32(folder)
 }
 
-fn dashed(position: Position) -> impl fmt::Display {
-    struct Dashed(Position);
-    impl fmt::Display for Dashed {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{:08x}-{:08x}", self.0.epoch(), self.0.slot())
-        }
+fn push_dashed(key: &mut String, position: Position) {
+    push_hex(key, &position.epoch().to_be_bytes());
+    key.push('-');
+    push_hex(key, &position.slot().to_be_bytes());
+}
+
+/// Two lower-case digits for each byte.
+fn push_hex(key: &mut String, bytes: &[u8]) {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        key.push(DIGITS[usize::from(byte >> 4)]);
+        key.push(DIGITS[usize::from(byte & 15)]);
     }
-    Dashed(position)
 }
 
 fn undashed(text: &str) -> Option<Position> {

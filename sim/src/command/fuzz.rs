@@ -16,7 +16,7 @@ use std::{
 
 use clap::Args;
 use serde_json::json;
-use sim::{Effort, Failure, Outcome, Shrunk, StoryFile, generate, play, shrink};
+use sim::{Effort, Failure, Outcome, Shrunk, StoryFile, generate, play, play_beginning, shrink};
 
 use super::{
     Ended, Refused, clock, figures, report, source,
@@ -41,6 +41,9 @@ pub(super) struct Options {
     /// The first seed, or `random` [default: 0; with --minutes: random]
     #[arg(long, value_name = "S", value_parser = start)]
     start: Option<Start>,
+    /// Of each story only the beginning, about so many events: it breaks off, and does not get quiet
+    #[arg(long, value_name = "E")]
+    events: Option<u64>,
     /// How many regions there are
     #[arg(long, value_name = "R", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=7))]
     regions: u8,
@@ -136,7 +139,8 @@ fn play_all(options: &Options, first: u64, began: Instant) -> Tally {
                 while !is_over() {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(seed) = first.checked_add(number).filter(|_| number < most) else { return };
-                    let outcome = play(&generate(seed, usize::from(options.regions)));
+                    let story = generate(seed, usize::from(options.regions));
+                    let outcome = options.events.map_or_else(|| play(&story), |events| play_beginning(&story, events));
                     if sender.send((number, outcome)).is_err() {
                         return;
                     }

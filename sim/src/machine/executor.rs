@@ -195,7 +195,7 @@ impl Executor {
             let pick = if ready > 1 { self.random.below(ready) } else { 0 };
             if ready > 0 {
                 let task = state.ready.swap_remove(usize::try_from(pick).unwrap_or(0));
-                state.trace.event(u64::from(task.slot));
+                state.trace.note(u64::from(task.slot));
                 Some(task)
             } else {
                 None

@@ -27,7 +27,8 @@ pub struct World {
 pub struct Trace {
     /// Equal for equal runs.
     pub hash: u64,
-    /// Polls, timers and requests.
+    /// What has happened at its time, each counted once: a timer fired, a request reached its bucket, its answer came back, a
+    /// hint arrived; and every operation. A poll is no event, and neither is a look at a clock.
     pub events: u64,
 }
 
@@ -117,6 +118,11 @@ impl World {
     /// Makes a number a part of the trace, without counting it as an event.
     pub fn note(&self, number: u64) {
         self.state().trace.note(number);
+    }
+
+    /// Counts an operation as an event. What becomes of it is in the trace as it is.
+    pub(crate) fn operated(&self) {
+        self.state().trace.events += 1;
     }
 
     /// What has happened so far. Two runs of one seed have equal traces; if they have not, something in them depends on

@@ -177,6 +177,7 @@ impl Play<'_> {
             }
         }
         self.changes += changes.len();
+        self.executor.world().operated();
         // What has changed nothing is never written, and durable at once: to delete what is not there, say.
         let changes_something = |did: &Did| match did {
             Did::Count(by) => *by != 0,

@@ -63,7 +63,7 @@ pub(crate) struct Ledger {
 }
 
 /// What a key stands for in a story.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Log(Log, u64),
     Manifest(Log, u64),

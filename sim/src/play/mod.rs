@@ -118,6 +118,8 @@ pub(crate) struct Play<'a> {
     met: BTreeMap<Fault, u64>,
     changes: usize,
     is_quiet: bool,
+    /// After how many events the story breaks off.
+    events_max: u64,
     journal: Journal,
     /// How far each process has got, as far as it was told.
     progress: BTreeMap<Process, Progress>,
@@ -127,6 +129,13 @@ pub(crate) struct Play<'a> {
 #[must_use]
 pub fn play(story: &Story) -> Outcome {
     play_to(story, &mut Nobody, Journal::new(false))
+}
+
+/// Plays the beginning of a story: it breaks off after the step by which there were so many events, and does not get quiet.
+/// What holds at any time is checked, and what holds when all has come to rest is not.
+#[must_use]
+pub fn play_beginning(story: &Story, events: u64) -> Outcome {
+    play_some(story, &mut Nobody, Journal::new(false), events)
 }
 
 /// The same run, and everything in it is told.
@@ -141,8 +150,12 @@ pub(crate) fn play_with(story: &Story, desk: &mut dyn Desk) -> Outcome {
 }
 
 fn play_to(story: &Story, desk: &mut dyn Desk, journal: Journal) -> Outcome {
+    play_some(story, desk, journal, u64::MAX)
+}
+
+fn play_some(story: &Story, desk: &mut dyn Desk, journal: Journal, events_max: u64) -> Outcome {
     drop(planted::take_reached());
-    let mut play = Play::new(story, desk, journal);
+    let mut play = Play { events_max, ..Play::new(story, desk, journal) };
     let ran = catch_unwind(AssertUnwindSafe(|| play.run()));
     let broken = match ran {
         Ok(ran) => ran.err(),
@@ -208,6 +221,7 @@ impl<'a> Play<'a> {
             met: BTreeMap::new(),
             changes: 0,
             is_quiet: false,
+            events_max: u64::MAX,
             journal,
             progress: BTreeMap::new(),
         }
@@ -231,6 +245,9 @@ impl<'a> Play<'a> {
             }
             if !is_told_ahead {
                 self.look()?;
+            }
+            if self.executor.world().trace().events >= self.events_max {
+                return Ok(());
             }
         }
         self.pass_until(self.story.quiet_from)?;

@@ -19,15 +19,22 @@ impl Play<'_> {
             homes.flat_map(|(home, store)| store.take_happened().into_iter().map(move |it| (home, it))).collect();
         all.sort_by_key(|(_, happened)| happened.at);
         for (home, happened) in &all {
-            self.count(*home, happened);
-            self.note(*home, happened, &mut named)?;
+            let place = self.ledger.place(&happened.key);
+            self.count(*home, place, happened);
+            self.note(*home, place, happened, &mut named)?;
         }
         named.iter().try_for_each(|(key, seen)| buckets::manifest_names_what_was(&self.ledger, key, seen))
     }
 
-    fn note(&mut self, home: usize, happened: &Happened, named: &mut Vec<(String, Seen)>) -> Result<(), Broken> {
+    fn note(
+        &mut self,
+        home: usize,
+        place: Place,
+        happened: &Happened,
+        named: &mut Vec<(String, Seen)>,
+    ) -> Result<(), Broken> {
         let Happened { at, key, what, .. } = happened;
-        match (self.ledger.place(key), what) {
+        match (place, what) {
             (Place::Log(log, position), Effect::Created(body)) => {
                 let Some(entry) = self.ledger.entry(key, body, home) else { return Ok(()) };
                 let is_there_before = self.ledger.entries.contains_key(&(log, position));
@@ -92,10 +99,9 @@ impl Play<'_> {
     }
 
     /// Counts the points that show in a request.
-    fn count(&mut self, home: usize, happened: &Happened) {
-        let Happened { at, link, key, what, fault, alone, moment } = happened;
+    fn count(&mut self, home: usize, place: Place, happened: &Happened) {
+        let Happened { at, link, what, fault, alone, moment, .. } = happened;
         let Some(moment) = moment else { return };
-        let place = self.ledger.place(key);
         let log = match place {
             Place::Log(log, _) | Place::Manifest(log, _) | Place::Part(log) => log,
             Place::Other => return,

@@ -17,6 +17,7 @@ impl Play<'_> {
         };
         let position = u64::from(position);
         self.changes += 1;
+        self.executor.world().operated();
         self.asked.push((number, log, position));
         if let Some(life) = &mut self.members[log].life {
             life.changed = Some(position);

@@ -222,7 +222,7 @@ impl SimBucket {
         let there = link.random.below(all + 1);
         drop(ours);
         let mut state = self.world.state();
-        state.trace.event(hash(key.as_bytes(), request as u64));
+        state.trace.note(hash(key.as_bytes(), request as u64));
         state.trace.note(all ^ fault.map_or(0, |fault| (fault as u64 + 1) << 56));
         Plan { there, back: all - there, fault, draw }
     }

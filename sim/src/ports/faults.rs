@@ -140,6 +140,9 @@ pub enum Request {
 }
 
 impl Request {
+    /// How many there are.
+    pub(crate) const SORTS: usize = Self::Delete as usize + 1;
+
     pub(crate) const fn writes(self) -> bool {
         matches!(self, Self::Create | Self::Delete)
     }

@@ -2,7 +2,7 @@
 //! Layer 2.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
@@ -61,7 +61,7 @@ pub(super) struct Link {
     /// Whether what is on its way when its caller is gone has its effect; if nothing was said, chance decides.
     pub(super) alone: Option<bool>,
     /// When something was asked last, and how often in that instant without meeting anything, of each sort.
-    pub(super) instant: (u64, BTreeMap<Request, u64>),
+    pub(super) instant: (u64, [u64; Request::SORTS]),
 }
 
 /// How one request goes: what it takes there and back, and what it meets.
@@ -101,7 +101,7 @@ impl Link {
             armed: VecDeque::new(),
             teller: None,
             alone: None,
-            instant: (0, BTreeMap::new()),
+            instant: (0, [0; Request::SORTS]),
         }))
     }
 
@@ -122,9 +122,9 @@ impl Link {
     pub(super) fn asked(&mut self, now: Duration, request: Request, key: &str, fault: Option<Fault>) {
         let Some(teller) = &self.teller else { return };
         if self.instant.0 != nanoseconds(now) {
-            self.instant = (nanoseconds(now), BTreeMap::new());
+            self.instant = (nanoseconds(now), [0; Request::SORTS]);
         }
-        let unharmed = self.instant.1.entry(request).or_default();
+        let unharmed = &mut self.instant.1[request as usize];
         if fault.is_some() || teller.journal.has_all() {
             let (bucket, key, skip) = (teller.bucket, key.to_owned(), *unharmed);
             teller.tell(now, What::Asked { bucket, request, key, fault, skip });

@@ -30,7 +30,7 @@ pub struct Effort {
 impl Default for Effort {
     /// About half a minute.
     fn default() -> Self {
-        Self { plays: 10_000, events: 30_000_000 }
+        Self { plays: 10_000, events: 12_000_000 }
     }
 }
 

@@ -63,8 +63,12 @@ fn follow(play: &mut Play<'_>) -> Result<(), Broken> {
 impl Claims {
     /// Looks at the next object of a log. False if it is not there, or speaks of what has not been looked at.
     fn step(&mut self, play: &Play<'_>, log: Log) -> Result<bool, Broken> {
+        let at = self.logs.get(&log).map_or(0, |reached| reached.next);
+        // What nobody could read is not in the ledger either.
+        if !play.ledger.entries.contains_key(&(log, at)) {
+            return Ok(false);
+        }
         let reached = self.logs.get(&log).cloned().unwrap_or_default();
-        let at = reached.next;
         let key = key_of(&play.members[log].name, at);
         let Some(object) = play.stores[play.members[log].home].created(&key) else { return Ok(false) };
         let Ok(object) = decode(&object, &key, None) else { return Ok(false) };
@@ -123,7 +127,8 @@ fn nobody_is_stopped_for_nothing(play: &Play<'_>, log: Log) -> Result<(), Broken
 /// What a replica has ingested is marked exactly as far as it is counted.
 fn marks_are_with_their_changes(play: &Play<'_>, log: Log) -> Result<(), Broken> {
     let Some((replica, view)) = play.view(log) else { return Ok(()) };
-    for object in play.history.objects().filter(|(path, _)| *path == format!("{INGESTED}{log}")) {
+    let ingested = format!("{INGESTED}{log}");
+    for object in play.history.objects().filter(|(path, _)| *path == ingested) {
         let counted = play.history.last_count(&view, object).map(i64::unsigned_abs);
         let marked = replica.mark(&object.0).map(|mark| mark.value);
         if marked != counted.map(MarkValue::Number) {

@@ -137,9 +137,10 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
         return Ok(());
     }
     let is_closed = play.is_closed(view);
+    let mut reader = Reader { replica, path: None, values: Vec::new() };
     for object in play.history.objects() {
         if is_closed {
-            let (read, truth) = (read(replica, object), play.history.truth(view, object));
+            let (read, truth) = (reader.read(object), play.history.truth(view, object));
             if !is_true(object, &read, &truth) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen =
@@ -147,7 +148,7 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
                 return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
             }
         } else if play.history.is_deleted(view, object) {
-            let read = read(replica, object);
+            let read = reader.read(object);
             if read != nothing(object.1) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen = format!("{name} reads {object:?} as {read:?}; its view is {view:x?}{told}");
@@ -160,17 +161,15 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
 
 /// Replicas that have applied the same hold the same.
 pub(super) fn equal_frontiers_mean_equal_values(play: &mut Play<'_>) -> Result<(), Broken> {
-    let mut views: Vec<(Log, Replica, Seen)> = Vec::new();
-    for (log, _) in play.there() {
-        if let Some((replica, view)) = play.view(log)
-            && replica.status().pending_bytes == 0
-        {
-            views.push((log, replica, view.seen));
-        }
-    }
+    let view = |(log, _)| play.view(log).map(|(replica, view)| (log, replica, view.seen));
+    let views: Vec<(Log, Replica, Seen)> = play.there().filter_map(view).collect();
+    let has_pending = |replica: &Replica| replica.status().pending_bytes > 0;
     for (number, (log, replica, seen)) in views.iter().enumerate() {
         for (other, theirs, their_seen) in &views[number + 1..] {
             if seen != their_seen || play.compared.get(&(*log, *other)) == Some(seen) {
+                continue;
+            }
+            if has_pending(replica) || has_pending(theirs) {
                 continue;
             }
             play.compared.insert((*log, *other), seen.clone());
@@ -247,8 +246,29 @@ fn leaderboard_is_a_full_count(life: &Life, replica: &Replica) -> Result<(), Bro
 }
 
 /// What an object reads as; of a register that reads as its last write, that one alone.
-pub(super) fn read(replica: &Replica, (path, sort): &Object) -> Truth {
-    let values = replica.get(path).unwrap_or_default();
+pub(super) fn read(replica: &Replica, object: &Object) -> Truth {
+    Reader { replica, path: None, values: Vec::new() }.read(object)
+}
+
+/// Reads one object after the other, and asks the replica once for each path.
+struct Reader<'a> {
+    replica: &'a Replica,
+    path: Option<&'a str>,
+    values: Vec<Value>,
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, (path, sort): &'a Object) -> Truth {
+        if self.path != Some(path) {
+            self.values = self.replica.get(path).unwrap_or_default();
+            self.path = Some(path);
+        }
+        shown(&self.values, *sort)
+    }
+}
+
+/// What a path's values show of one sort.
+fn shown(values: &[Value], sort: Sort) -> Truth {
     let is_of_it = |value: &Value| {
         matches!(
             (value, sort),
@@ -260,13 +280,13 @@ pub(super) fn read(replica: &Replica, (path, sort): &Object) -> Truth {
         )
     };
     let number = |bytes: &[u8]| bytes.first_chunk().map_or(u16::MAX, |number| u16::from_le_bytes(*number));
-    match values.into_iter().find(is_of_it) {
-        Some(Value::GCounter(count)) => Truth::Count(i128::try_from(count).unwrap_or(i128::MAX)),
-        Some(Value::PnCounter(count)) => Truth::Count(count),
+    match values.iter().find(|value| is_of_it(value)) {
+        Some(Value::GCounter(count)) => Truth::Count(i128::try_from(*count).unwrap_or(i128::MAX)),
+        Some(Value::PnCounter(count)) => Truth::Count(*count),
         Some(Value::LwwRegister(write)) => Truth::Writes(write.iter().map(|bytes| number(bytes)).collect()),
         Some(Value::MvRegister(writes)) => Truth::Writes(writes.iter().map(|bytes| number(bytes)).collect()),
         Some(Value::OrSet(elements)) => Truth::Elements(elements.iter().map(|bytes| number(bytes)).collect()),
-        None => nothing(*sort),
+        None => nothing(sort),
     }
 }
 
