@@ -162,6 +162,23 @@ impl Default for Story {
     }
 }
 
+impl Story {
+    /// How many operations there are in it: each change of an object is one, and so is whatever else is done on purpose.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        let on_purpose = self.steps.iter().filter(|step| !step.act.is_fault());
+        on_purpose.map(|step| step.act.changes().max(1)).sum()
+    }
+
+    /// How many faults: each step that is one, and each kind of them that is met by chance.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        let by_chance = if self.faults.by_chance { self.faults.kinds() } else { 0 };
+        let of_hints = self.hints.as_ref().map_or(0, HintFaults::kinds);
+        self.steps.iter().filter(|step| step.act.is_fault()).count() + by_chance + of_hints
+    }
+}
+
 impl Act {
     /// The region whose bucket it names, beside its own.
     pub(crate) const fn bucket(&self) -> Option<&usize> {
@@ -176,6 +193,36 @@ impl Act {
         match self {
             Self::Evict(replica) | Self::Follow(replica) => Some(replica),
             _ => None,
+        }
+    }
+
+    /// True for what goes wrong, and false for what clients, operators and services do.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        match self {
+            Self::Crash
+            | Self::CrashAfter(_)
+            | Self::CrashAt { .. }
+            | Self::Cut { .. }
+            | Self::Clock(_)
+            | Self::Drift(_)
+            | Self::StopClock
+            | Self::Away { .. }
+            | Self::RollBack
+            | Self::Freeze(_)
+            | Self::Newer { .. }
+            | Self::Meet { .. } => true,
+            Self::Change(_)
+            | Self::Ask(_)
+            | Self::ChangeAsZombie(_)
+            | Self::Rely
+            | Self::Open
+            | Self::Close
+            | Self::Evict(_)
+            | Self::Image
+            | Self::Observe
+            | Self::Follow(_)
+            | Self::Rank => false,
         }
     }
 
