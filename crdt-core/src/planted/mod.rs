@@ -23,6 +23,7 @@ pub enum Mutant {
     CounterWraps,
     DeadNeverPurged,
     DeadNotReburied,
+    DeclaredBeforeTheSeal,
     DeltaSpeaksOfAll,
     EarlyByDotAlone,
     EarlyForgotten,
@@ -33,6 +34,7 @@ pub enum Mutant {
     FrontierJoinsHeaders,
     FrontierNotedLate,
     HintIgnored,
+    HistoryUnchecked,
     LoserDropped,
     LostSealClaims,
     ManifestBeforeTheLog,
@@ -108,6 +110,7 @@ pub enum Point {
     TakenSlotIsEmpty,
     TakenSlotIsOurs,
     TakenSlotWasMisread,
+    TieOfTimes,
     VoidSealMet,
     WrongWordOfMore,
 }

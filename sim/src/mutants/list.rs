@@ -467,6 +467,22 @@ pub const MUTANTS: &[Planted] = &[
         LOGS,
         P::Evictions,
     ),
+    planted(
+        "declared-before-the-seal",
+        M::DeclaredBeforeTheSeal,
+        "an eviction is declared as far as the log was read, and the log is sealed behind that",
+        "DESIGN 5",
+        &["an evicted log is whole"],
+        P::Departures,
+    ),
+    planted(
+        "history-unchecked",
+        M::HistoryUnchecked,
+        "a log that goes on otherwise than it was read is followed",
+        "DESIGN 4; F36, F44, F49",
+        &["lost history is refused"],
+        P::Rollbacks,
+    ),
     // Clocks, hints, views, marks.
     planted(
         "clock-not-merged",

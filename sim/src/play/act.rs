@@ -7,8 +7,8 @@ use replica::{BatchError, ErrorKind, MarkValue, log::BucketKey, name::ReplicaNam
 
 use crate::{
     history::{Did, Log, Object, Sort, Truth},
-    ports::{Moment, Way},
-    story::Act,
+    ports::{Damage, Moment, Way},
+    story::{Act, LARGE, Spoiled},
 };
 
 use super::{
@@ -111,7 +111,9 @@ impl Play<'_> {
                 let is_other = *other != log && self.members.get(*other).is_some_and(|other| other.is_there);
                 if is_free && is_other && self.live(log).is_some() {
                     // From here on nobody relies on what it writes.
-                    self.members[*other].evicted = Some(Eviction::new(log));
+                    let is_over = self.members[*other].life.is_none() && self.members[*other].zombies.is_empty();
+                    self.members[*other].evicted =
+                        Some(Eviction { of_one_that_is_over: is_over, ..Eviction::new(log) });
                     self.evict_again();
                 }
             }
@@ -139,6 +141,7 @@ impl Play<'_> {
                 }
             }
             Act::Newer { is_snapshot } => self.plant_newer(log, *is_snapshot),
+            Act::Spoil(what) => self.spoil(log, *what),
         }
     }
 
@@ -350,6 +353,42 @@ impl Play<'_> {
         }
     }
 
+    /// Flips a bit of what is in the bucket of a log.
+    fn spoil(&mut self, log: Log, what: Spoiled) {
+        let (name, home) = (&self.members[log].name, self.members[log].home);
+        let store = &self.stores[home];
+        let under = |folder: &str| -> Vec<String> {
+            let prefix = format!("v1/{folder}/{name}/");
+            store.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect()
+        };
+        let last = |folder: &str| under(folder).into_iter().next_back().into_iter().collect();
+        let spoiled: Vec<String> = match what {
+            Spoiled::LogEnd => last("log"),
+            Spoiled::Manifest => last("snap"),
+            Spoiled::Manifests => under("snap"),
+            Spoiled::Part => {
+                let newest = self.ledger.snapshots_of(log).next_back();
+                newest.into_iter().filter_map(|(_, snapshot)| snapshot.parts.first().cloned()).collect()
+            }
+        };
+        for key in spoiled {
+            let Some(body) = store.peek(&key) else { continue };
+            if store.damage(&key, Damage::Flip(body.len() * 4)) {
+                self.points.reach("an object is damaged where it lies");
+                self.spoiled.push((home, key, body));
+            }
+        }
+    }
+
+    /// What was damaged and is still there is as it was.
+    pub(super) fn mend(&mut self) {
+        for (home, key, body) in std::mem::take(&mut self.spoiled) {
+            if self.stores[home].peek(&key).is_some() {
+                self.stores[home].plant(&key, body);
+            }
+        }
+    }
+
     /// A process has come to itself after its log was taken over.
     pub(super) fn note_zombies(&mut self) {
         for log in 0..self.members.len() {
@@ -407,9 +446,6 @@ fn content(value: u16, most: usize) -> Vec<u8> {
     }
     bytes
 }
-
-/// Values from here on are as large as there may be.
-pub(crate) const LARGE: u16 = 60_000;
 
 /// The largest element and the largest value.
 const ELEMENT_BYTES: usize = 64 << 10;

@@ -18,13 +18,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use replica::{Replica, Token, log::Keys, name::ReplicaName, planted};
 
 use crate::{
     history::{History, Process, Seen, View},
     machine::{Executor, Region, Stop, Trace},
     points::Points,
-    ports::{Fault, Faults, Image, Journal, SimBucket, Told},
+    ports::{Fault, Faults, Image, Journal, Moment, SimBucket, Told},
     service::{Desk, Nobody},
     story::{Act, REPLICAS, Story},
 };
@@ -112,6 +113,10 @@ pub(crate) struct Play<'a> {
     cuts: Vec<(usize, Duration)>,
     /// What was put into buckets that this version cannot read.
     planted: Vec<(usize, String)>,
+    /// What was damaged in buckets, and what it was.
+    spoiled: Vec<(usize, String, Bytes)>,
+    /// Over which link something of a log was deleted last, and when.
+    collected: BTreeMap<usize, (u32, Duration)>,
     /// The frontiers of two regions that were found equal last.
     pub(crate) compared: BTreeMap<(usize, usize), Seen>,
     processes: Process,
@@ -203,6 +208,8 @@ impl<'a> Play<'a> {
             points: Points::default(),
             cuts: Vec::new(),
             planted: Vec::new(),
+            spoiled: Vec::new(),
+            collected: BTreeMap::new(),
             compared: BTreeMap::new(),
             processes: 0,
             met: BTreeMap::new(),
@@ -299,6 +306,14 @@ impl<'a> Play<'a> {
         let over: Vec<_> = lives.filter_map(|life| Some((life.place, life.gate.ended()?, life.is_open()))).collect();
         for (place, moment, is_open) in over {
             self.points.reach(act::ended_at(moment, is_open));
+            let now = self.executor.world().now();
+            let collects = |(log, (_, at)): (&usize, &(u32, Duration))| {
+                let is_its = self.members[*log].life.as_ref().is_some_and(|life| life.place == place);
+                !is_its && now.saturating_sub(*at) < Duration::from_secs(2)
+            };
+            if matches!(moment, Moment::DropSegment | Moment::DropSnapshot) && self.collected.iter().any(collects) {
+                self.points.reach("a process ends in a collection while another collects");
+            }
             self.executor.crash(place);
             self.forget(place);
         }
