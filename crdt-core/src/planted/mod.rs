@@ -36,6 +36,7 @@ pub enum Mutant {
     HintIgnored,
     HistoryUnchecked,
     LoserDropped,
+    LoserRead,
     LostSealClaims,
     ManifestBeforeTheLog,
     MarksInTheNextSegment,

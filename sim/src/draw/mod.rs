@@ -16,10 +16,7 @@ use self::{
     paper::{Paper, wrapped},
     scene::{Kind, Scene},
 };
-use crate::{
-    play::Outcome,
-    story::{Act, Story},
-};
+use crate::{play::Outcome, story::Story};
 
 /// From the left edge to where time begins: the names stand there.
 const LEFT: f64 = 70.0;

@@ -100,6 +100,14 @@ pub const MUTANTS: &[Planted] = &[
         P::Any,
     ),
     planted(
+        "loser-read",
+        M::LoserRead,
+        "of two concurrent writes the earlier is read",
+        "reliability 1.5",
+        &["the last write is read"],
+        P::Any,
+    ),
+    planted(
         "tie-by-arrival",
         M::TieByArrival,
         "of two writes at one time the one that came first is kept",

@@ -167,6 +167,7 @@ impl Play<'_> {
             self.points.reach("a zombie changes something");
         }
         let (process, position) = (life.process, u64::from(written.position()));
+        self.history.pass_to(self.executor.world().now());
         for ((path, sort), did) in changes {
             let sorts: &[Sort] = if *did == Did::Delete { &Sort::ALL } else { &[*sort] };
             for sort in sorts {

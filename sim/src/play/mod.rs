@@ -123,6 +123,8 @@ pub(crate) struct Play<'a> {
     met: BTreeMap<Fault, u64>,
     changes: usize,
     is_quiet: bool,
+    /// True when no clock is ever wrong.
+    pub(crate) clocks_are_right: bool,
     journal: Journal,
     /// How far each process has got, as far as it was told.
     progress: BTreeMap<Process, Progress>,
@@ -215,6 +217,7 @@ impl<'a> Play<'a> {
             met: BTreeMap::new(),
             changes: 0,
             is_quiet: false,
+            clocks_are_right: !story.steps.iter().any(|step| is_of_clocks(&step.act)),
             journal,
             progress: BTreeMap::new(),
         }
@@ -365,6 +368,10 @@ impl<'a> Play<'a> {
             entry.seen.iter().all(reaches)
         })
     }
+}
+
+const fn is_of_clocks(act: &Act) -> bool {
+    matches!(act, Act::Clock(_) | Act::Drift(_) | Act::StopClock)
 }
 
 fn count_faults(met: &mut BTreeMap<Fault, u64>, links: &[SimBucket]) {

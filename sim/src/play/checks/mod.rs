@@ -146,6 +146,7 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
                     format!("{name} reads {object:?} as {read:?}, and it is {truth:?}; its view is {view:x?}{told}");
                 return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
             }
+            last_write_is_read(play, replica, view, object, &read)?;
         } else if play.history.is_deleted(view, object) {
             let read = read(replica, object);
             if read != nothing(object.1) {
@@ -156,6 +157,27 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
         }
     }
     Ok(())
+}
+
+/// Where nobody's clock is wrong, the register that reads as its last write reads as that.
+fn last_write_is_read(
+    play: &Play<'_>,
+    replica: &Replica,
+    view: &View,
+    object: &Object,
+    read: &Truth,
+) -> Result<(), Broken> {
+    let (Sort::Last, Truth::Writes(writes)) = (object.1, read) else { return Ok(()) };
+    if !play.clocks_are_right {
+        return Ok(());
+    }
+    let last = play.history.last_writes(view, object);
+    if writes.is_subset(&last) {
+        return Ok(());
+    }
+    let (name, told) = (replica.name(), play.history.tell(object));
+    let seen = format!("{name} reads {object:?} as {writes:?}, and written last was {last:?}{told}");
+    Err(("the last write is read", "where all clocks are right, of concurrent writes the last is read", seen))
 }
 
 /// Replicas that have applied the same hold the same.
