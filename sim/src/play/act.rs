@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{BatchError, ErrorKind, MarkValue, log::BucketKey, name::ReplicaName};
+use replica::{BatchError, ErrorKind, MarkValue, Replica, log::BucketKey, name::ReplicaName};
 
 use crate::{
     history::{Did, Log, Object, Sort, Truth},
@@ -151,6 +151,7 @@ impl Play<'_> {
         let life = if by_zombie { member.zombies.last() } else { member.life.as_ref() }?;
         let replica = lock(&life.given).replica.clone()?;
         let seen = self.seen_by(&replica);
+        let is_full = self.is_full(&replica);
         // A deletion is of every kind that is live there.
         let written = replica.batch(|batch| {
             changes.iter().for_each(|(object, did)| put(batch, object, *did));
@@ -163,6 +164,11 @@ impl Play<'_> {
                 return None;
             }
         };
+        if let Some((_, did)) = changes.iter().find(|(_, did)| matches!(did, Did::Put(_) | Did::Write(_)))
+            && is_full
+        {
+            self.over_memory = Some(format!("{} took {did:?}", replica.name()));
+        }
         if by_zombie {
             self.points.reach("a zombie changes something");
         }
@@ -189,6 +195,12 @@ impl Play<'_> {
             life.changed = Some(position);
         }
         Some(position)
+    }
+
+    /// True when a replica has reached the limit of its memory, if there is one.
+    fn is_full(&self, replica: &Replica) -> bool {
+        let limit = self.story.settings.memory_bytes;
+        limit != u64::MAX && replica.status().memory_bytes >= limit
     }
 
     fn rely(&self, log: Log) {

@@ -123,6 +123,8 @@ pub(crate) struct Play<'a> {
     met: BTreeMap<Fault, u64>,
     changes: usize,
     is_quiet: bool,
+    /// What a replica took in that had reached its memory limit.
+    pub(crate) over_memory: Option<String>,
     /// True when no clock is ever wrong.
     pub(crate) clocks_are_right: bool,
     journal: Journal,
@@ -217,6 +219,7 @@ impl<'a> Play<'a> {
             met: BTreeMap::new(),
             changes: 0,
             is_quiet: false,
+            over_memory: None,
             clocks_are_right: !story.steps.iter().any(|step| is_of_clocks(&step.act)),
             journal,
             progress: BTreeMap::new(),

@@ -226,7 +226,7 @@ pub(super) fn difference(ours: &Replica, theirs: &Replica) -> Option<String> {
     (mine != others).then(|| format!("conflicts: {mine:?} and {others:?}"))
 }
 
-/// What waits to be written stays below its limit, and requests are not made without end.
+/// What waits to be written stays below its limit, nothing is added to a full memory, and requests are not made without end.
 fn caps_hold(play: &Play<'_>, log: Log, status: &Status) -> Result<(), Broken> {
     /// A change is made as long as the limit is not passed, so one of them may.
     const ONE_CHANGE: u64 = 9 << 20;
@@ -235,7 +235,16 @@ fn caps_hold(play: &Play<'_>, log: Log, status: &Status) -> Result<(), Broken> {
         let seen = format!("{}: {} bytes wait, with a limit of {limit}", status.replica, status.pending_bytes);
         return Err(("caps hold", "what waits for the bucket is bounded", seen));
     }
+    if let Some(seen) = &play.over_memory {
+        return Err(("caps hold", "nothing is added by a client once the memory limit is reached", seen.clone()));
+    }
     let Some(life) = &play.members[log].life else { return Ok(()) };
+    // Each log is read some objects ahead and looked over, and one snapshot is read at a time, some parts of it at once.
+    let at_once = 12 * (status.logs.len() as u64 + 2) + 16;
+    if let Some(link) = life.links.iter().find(|link| link.under_way_max() > at_once) {
+        let seen = format!("{} had {} requests under way to one bucket", status.replica, link.under_way_max());
+        return Err(("caps hold", "requests under way are bounded", seen));
+    }
     let asked: u64 = life.links.iter().map(|link| link.requests().all()).sum();
     let lasted = play.executor.world().now().saturating_sub(life.since).as_secs() + 1;
     let busiest = play.story.settings.poll_min.min(play.story.settings.flush_interval);
