@@ -8,6 +8,7 @@ use replica::Settings;
 use super::{Act, Spoiled, Step, generate::between, workload::LARGE};
 use crate::{
     history::{Did, Sort},
+    ports::{Fault, Request},
     random::Random,
 };
 
@@ -47,8 +48,8 @@ impl Rare<'_> {
         self.steps.push(Step { at, region, act });
     }
 
-    /// An opener sleeps between two of its requests, while the process before it writes on, until what it had looked at is
-    /// collected: its seal can then reach a slot that was used.
+    /// An opener sleeps between two of its requests, or its seal takes long, while the process before it writes on, until what it
+    /// had looked at is collected: its seal can then reach a slot that was used, or be told of an object that is gone by then.
     fn sleepy_opener(&mut self) {
         if !self.random.chance(30_000) {
             return;
@@ -64,11 +65,16 @@ impl Rare<'_> {
         let region = self.random.below(self.regions as u64) as usize;
         let at = between(self.random, 5_000, self.last.min(20_000));
         self.add(at, region, Act::Open);
-        let sleeps = at + between(self.random, 1, 800);
         let lasts = between(self.random, 8_000, 30_000);
-        self.add(sleeps, region, Act::Freeze(lasts));
+        if self.random.chance(500_000) {
+            let sleeps = at + between(self.random, 1, 800);
+            self.add(sleeps, region, Act::Freeze(lasts));
+        } else {
+            let slow = Act::Meet { bucket: region, request: Request::Create, fault: Fault::Slow, skip: 0, older: 0 };
+            self.add(at, region, slow);
+        }
         let mut writes = at;
-        while writes < sleeps + lasts {
+        while writes < at + lasts {
             writes += between(self.random, 10, 500);
             let object = (format!("zombie/{}", self.random.below(2)), Sort::Counter);
             self.add(writes, region, Act::ChangeAsZombie(vec![(object, Did::Count(1))]));
