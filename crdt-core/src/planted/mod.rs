@@ -108,6 +108,7 @@ pub enum Point {
     SnapshotPastACollectedSlot,
     SnapshotReadAnew,
     SnapshotToTheEndOfAnEvicted,
+    TailCollected,
     TakenSlotIsEmpty,
     TakenSlotIsOurs,
     TakenSlotWasMisread,

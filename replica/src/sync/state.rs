@@ -156,7 +156,11 @@ impl State {
     /// A hole in the chain of hashes is lost history: what was applied before is not what its writer had written before.
     fn check_chain(&self, header: &LogHeader) -> Result<(), Error> {
         let known = self.logs.get(&header.replica.id()).and_then(|log| log.hash);
-        if known == header.previous || is_planted(Mutant::HistoryUnchecked) { Ok(()) } else { Err(history_lost(&header.replica, header.position)) }
+        if known == header.previous || is_planted(Mutant::HistoryUnchecked) {
+            Ok(())
+        } else {
+            Err(history_lost(&header.replica, header.position))
+        }
     }
 
     /// Applies a segment. One that has been applied before changes nothing.
