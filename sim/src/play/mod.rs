@@ -235,6 +235,10 @@ impl<'a> Play<'a> {
             if !is_told_ahead {
                 self.bury();
             }
+            // What is lost must have been noted when it came.
+            if matches!(step.act, Act::RollBack) {
+                self.take_note()?;
+            }
             if step.region < self.members.len() {
                 self.tell_step(index);
                 match &step.act {
