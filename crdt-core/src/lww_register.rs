@@ -1,7 +1,10 @@
 //! A register that reads as its last write.
 //! Layer 4.
 
-use crate::{Register, Write};
+use crate::{
+    Register, Write,
+    planted::{Mutant, is_planted},
+};
 
 /// A last-writer-wins register that keeps what lost.
 ///
@@ -64,6 +67,9 @@ impl<V> Register<V, LastWriter> {
     /// The live write of the greatest precedence.
     #[must_use]
     pub fn winner(&self) -> Option<&Write<V>> {
+        if is_planted(Mutant::LoserRead) {
+            return self.writes().iter().min_by_key(|write| write.precedence());
+        }
         self.writes().iter().max_by_key(|write| write.precedence())
     }
 

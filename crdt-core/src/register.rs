@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     DataType, Delta, Dot, Edit, Few, OpenDot, Seen, Timestamp, Writer,
     merge::{Entry, merge_entries},
-    planted::{Mutant, is_planted},
+    planted::{Mutant, Point, is_planted, reached},
 };
 
 /// One write to a register.
@@ -109,6 +109,9 @@ impl<V: Clone, R: Clone> Register<V, R> {
             || is_planted(Mutant::TieByArrival) && added.iter().any(|new| meets(new, Ordering::Equal))
         {
             added = &[];
+        }
+        if added.iter().any(|new| meets(new, Ordering::Equal)) {
+            reached(Point::TieOfTimes);
         }
         merge_entries(
             &mut self.writes,

@@ -4,7 +4,10 @@
 //! It knows what was done, under which position of which log, and what its author had seen. It keeps everything for ever,
 //! tombstones included, and shares no code with what it checks: a position is a number to it, and a dot nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +76,7 @@ struct Event {
     seen: Seen,
     /// True when its position is in its bucket, or has been.
     is_published: bool,
+    at: Duration,
 }
 
 /// A view of the history: that of a process, or of somebody who writes nothing.
@@ -99,6 +103,7 @@ pub enum Truth {
 #[derive(Clone, Debug, Default)]
 pub struct History {
     events: Vec<Event>,
+    now: Duration,
     /// The events of each object, in the order in which they were recorded.
     objects: BTreeMap<Object, Vec<usize>>,
     /// The positions that are in a bucket, or have been.
@@ -108,6 +113,11 @@ pub struct History {
 }
 
 impl History {
+    /// What is recorded from now on was done at this time.
+    pub const fn pass_to(&mut self, now: Duration) {
+        self.now = now;
+    }
+
     /// Records what a process did under a position of its log, having seen `seen` of the others.
     pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
         let event = self.events.len();
@@ -116,7 +126,7 @@ impl History {
         if !is_published {
             self.pending.entry((log, position)).or_default().push(event);
         }
-        self.events.push(Event { process, log, position, did, seen, is_published });
+        self.events.push(Event { process, log, position, did, seen, is_published, at: self.now });
     }
 
     /// Notes that a position is in its bucket: what was done under it can be read.
@@ -180,15 +190,7 @@ impl History {
                 };
                 Truth::Count(held.iter().map(amount).sum())
             }
-            Sort::Last | Sort::Every => {
-                let written = |event: &usize| match self.events[*event].did {
-                    Did::Write(value) if standing(*event, &|did| matches!(did, Did::Write(_) | Did::Delete)) => {
-                        Some(value)
-                    }
-                    _ => None,
-                };
-                Truth::Writes(held.iter().filter_map(written).collect())
-            }
+            Sort::Last | Sort::Every => Truth::Writes(self.standing_writes(&held).map(|(_, value)| value).collect()),
             Sort::Set => {
                 // An add that has seen another one stands for it: who takes out the later one has taken out both.
                 let undoes = |did, element| did == Did::Put(element) || did == Did::Take(element) || did == Did::Delete;
@@ -199,6 +201,30 @@ impl History {
                 Truth::Elements(held.iter().filter_map(there).collect())
             }
         }
+    }
+
+    /// The writes one of which a register reads as, that of its last write, where all clocks are right: those that stand and were
+    /// made in the last millisecond in which one was.
+    #[must_use]
+    pub fn last_writes(&self, view: &View, object: &Object) -> BTreeSet<u16> {
+        let of_it = self.objects.get(object).map_or(&[][..], |events| events);
+        let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
+        let at_ms = |event: usize| self.events[event].at.as_millis();
+        let last = self.standing_writes(&held).map(|(event, _)| at_ms(event)).max();
+        let of_the_last = self.standing_writes(&held).filter(|(event, _)| Some(at_ms(*event)) == last);
+        of_the_last.map(|(_, value)| value).collect()
+    }
+
+    /// Of these operations on a register the writes that no other one of them has seen and superseded.
+    fn standing_writes<'a>(&'a self, held: &'a [usize]) -> impl Iterator<Item = (usize, u16)> + 'a {
+        let undone = |event: usize| {
+            let undoes = |later: usize| matches!(self.events[later].did, Did::Write(_) | Did::Delete);
+            held.iter().any(|later| undoes(*later) && self.has_seen(*later, event))
+        };
+        held.iter().filter_map(move |event| match self.events[*event].did {
+            Did::Write(value) if !undone(*event) => Some((*event, value)),
+            _ => None,
+        })
     }
 
     /// True when a view holds a deletion of the object, with all that its author had seen of it, and nothing of it that its
@@ -221,7 +247,7 @@ impl History {
     #[must_use]
     pub fn tell(&self, object: &Object) -> String {
         let tell = |event: &usize| {
-            let Event { process, log, position, did, seen, is_published } = &self.events[*event];
+            let Event { process, log, position, did, seen, is_published, .. } = &self.events[*event];
             let fate = if *is_published { "" } else { ", not published" };
             format!("\n    process {process} of log {log} at {position:x}{fate}: {did:?}, having seen {seen:x?}")
         };
@@ -293,6 +319,25 @@ mod tests {
         [(0, 1), (0, 2), (1, 1)].into_iter().for_each(|(log, position)| history.publish(log, position));
         assert_eq!(all(&history, &likes), Truth::Count(2));
         assert_eq!(history.truth(&View { seen: seen(&[]), of: None }, &likes), Truth::Count(0));
+    }
+
+    #[test]
+    fn of_concurrent_writes_the_last_is_read_and_of_one_millisecond_any() {
+        let name = ("name".to_owned(), Sort::Last);
+        let mut history = History::default();
+        let view = View { seen: seen(&[(0, 9), (1, 9), (2, 9)]), of: None };
+        for (log, at_us) in [(0, 5_000), (1, 7_100), (2, 7_900)] {
+            history.pass_to(Duration::from_micros(at_us));
+            history.record((log as Process, log), 1, name.clone(), Did::Write(log as u16), seen(&[]));
+        }
+        history.publish(0, 1);
+        assert_eq!(history.last_writes(&view, &name), [0].into());
+        history.publish(1, 1);
+        history.publish(2, 1);
+        assert_eq!(history.last_writes(&view, &name), [1, 2].into());
+        history.record((0, 0), 2, name.clone(), Did::Delete, seen(&[(1, 1), (2, 1)]));
+        history.publish(0, 2);
+        assert_eq!(history.last_writes(&view, &name), BTreeSet::new());
     }
 
     #[test]

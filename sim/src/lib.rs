@@ -32,7 +32,7 @@ pub use history::{Did, History, Log, Object, Process, Seen, Sort, Truth, View};
 pub use machine::{Executor, Join, Region, Sleep, Stop, Trace, World};
 pub use mutants::{Limits, MUTANTS, Planted, Profile, Verdict};
 pub use play::{Failure, Outcome, play, play_aloud, play_beginning};
-pub use points::{POINTS, Points};
+pub use points::{ALL_WITHIN, POINTS, Points, REACHED_SOON, SOON_WITHIN, Situation};
 pub use ports::{
     BEGINNING_MS, Damage, Fault, Faults, Gate, HintFault, HintFaults, Image, Lists, Moment, Party, Request, Requests,
     SimBucket, SimClock, SimEntropy, SimHints, Told, Way, What,
@@ -41,4 +41,4 @@ pub use random::Random;
 pub use service::{Served, Service, merge_laws};
 pub use shrink::{Effort, Shrunk, shrink, spell_out};
 pub use simulation::{Found, Simulation, Summary, Trouble};
-pub use story::{Act, FORMAT, Step, Story, StoryFile, generate};
+pub use story::{Act, FORMAT, Spoiled, Step, Story, StoryFile, generate};

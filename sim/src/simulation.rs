@@ -129,7 +129,7 @@ impl<'a, S: Service> Simulation<'a, S> {
             Act::Change(_) | Act::Ask(_) | Act::Rely | Act::Observe | Act::Hear(_) => return false,
             // A service's own requests are what it is about, and nothing that was durable may be lost.
             Act::ChangeAsZombie(_) | Act::Follow(_) | Act::Rank => return true,
-            Act::Evict(_) | Act::Image | Act::RollBack | Act::Newer { .. } => return true,
+            Act::Evict(_) | Act::Image | Act::RollBack | Act::Newer { .. } | Act::Spoil(_) => return true,
             Act::Crash | Act::CrashAfter(_) | Act::CrashAt { .. } | Act::Alone { .. } | Act::Close => Trouble::Crashes,
             Act::Open => Trouble::TakeOvers,
             Act::Freeze(_) => Trouble::Freezes,

@@ -1,40 +1,8 @@
 //! Stories reach what they are meant to: a few hundred of them are enough for the points of this list.
 
-use sim::{POINTS, Points, generate, play};
+use std::{collections::BTreeSet, fs, path::Path};
 
-/// Points that a few hundred seeds reach again and again. That all are reached takes thousands.
-const SOON: [&str; 30] = [
-    "own segment answered Exists",
-    "a segment's answer is lost",
-    "a conflict on a segment",
-    "a segment is created twice",
-    "a zombie changes something",
-    "a frozen process goes on after its log was taken over",
-    "a process ends at a part of a snapshot",
-    "a process ends between a manifest and its check",
-    "a process ends while it recovers its log",
-    "a process ends while it recovers a snapshot",
-    "a bucket is away",
-    "a bucket takes writes and answers no reads",
-    "a bucket answers reads and takes no writes",
-    "a bucket is rolled back",
-    "an opener finds its history lost",
-    "a reader notices a rollback",
-    "a replica that lost its history is replaced",
-    "a collection while a peer is cut off",
-    "a collection while a peer is opening",
-    "a change is refused by back-pressure",
-    "a removal waits for its add",
-    "an observer has a closed view",
-    "a token is followed",
-    "two regions have one frontier",
-    "a newcomer reads a snapshot",
-    "all is at rest",
-    "a removal ahead of its add",
-    "a purge",
-    "a snapshot past a collected slot",
-    "a taken slot is one's own",
-];
+use sim::{ALL_WITHIN, POINTS, Points, REACHED_SOON, SOON_WITHIN, generate, play};
 
 #[test]
 fn a_few_hundred_stories_reach_what_is_reached_soon() {
@@ -44,16 +12,40 @@ fn a_few_hundred_stories_reach_what_is_reached_soon() {
         assert_eq!(outcome.failure, None, "seed {seed}");
         reached.merge(&outcome.points);
     }
-    let missing: Vec<_> = SOON.iter().filter(|name| reached.times(name) == 0).collect();
+    let missing: Vec<_> = REACHED_SOON.iter().filter(|name| reached.times(name) == 0).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(reached.never_reached().len() < POINTS.len() / 3, "{:?}", reached.never_reached());
 }
 
 #[test]
-fn points_have_names_of_their_own() {
-    let names: std::collections::BTreeSet<_> = POINTS.iter().map(|(name, _)| *name).collect();
+fn points_have_names_of_their_own_and_most_are_conjunctions() {
+    let names: BTreeSet<_> = POINTS.iter().map(|point| point.name).collect();
     assert_eq!(names.len(), POINTS.len());
-    assert!(SOON.iter().all(|name| names.contains(name)));
+    assert!(REACHED_SOON.iter().all(|name| names.contains(name)));
+    let both = POINTS.iter().filter(|point| point.is_conjunction).count();
+    assert!(POINTS.len() >= 40 && both >= 25 && both * 2 > POINTS.len(), "{both} of {}", POINTS.len());
+}
+
+/// The list of the documentation, as it must stand there.
+#[test]
+fn the_documentation_lists_every_point() {
+    let line = |point: &sim::Situation| {
+        let mark = if point.is_conjunction { "both" } else { "" };
+        let soon = if REACHED_SOON.contains(&point.name) { "soon" } else { "" };
+        format!("| {} | {} | {mark} | {soon} |\n", point.name, point.what)
+    };
+    let list: String = POINTS.iter().map(line).collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/simulator.md");
+    let text = fs::read_to_string(page).expect("the page");
+    assert!(text.contains(&list), "docs/simulator.md must list:\n{list}");
+}
+
+#[test]
+fn what_many_stories_have_not_reached_is_missing() {
+    let none = Points::default();
+    assert!(none.missing(SOON_WITHIN - 1).is_empty());
+    assert_eq!(none.missing(SOON_WITHIN), REACHED_SOON);
+    assert_eq!(none.missing(ALL_WITHIN), none.never_reached());
 }
 
 #[test]

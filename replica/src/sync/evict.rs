@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crdt_core::{
     Dot, Position,
-    planted::{Point, reached},
+    planted::{Mutant, Point, is_planted, reached},
 };
 use futures_util::{
     future::{join_all, select},
@@ -76,6 +76,7 @@ impl Engine {
                 self.check_named(replica, last).await?;
                 None
             }
+            None if is_planted(Mutant::DeclaredBeforeTheSeal) => None,
             None => self.seal_evicted(replica, None).await,
         };
         if let Some((place, seal)) = &sealed {

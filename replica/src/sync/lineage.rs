@@ -7,7 +7,10 @@
 //! it has seen what it has not, and wipe what its peers hold.
 
 use blake3::Hash;
-use crdt_core::Position;
+use crdt_core::{
+    Position,
+    planted::{Mutant, is_planted},
+};
 
 use crate::log::SealedEpoch;
 
@@ -41,6 +44,9 @@ pub(crate) fn holds(lineage: &[SealedEpoch], end: Position, position: Position) 
 impl Standing<'_> {
     /// True when the two can stand in one log. One that does not reach so far is no contradiction.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
+        if is_planted(Mutant::HistoryUnchecked) {
+            return true;
+        }
         let common = self.lineage.len().min(other.lineage.len());
         if self.lineage[..common] != other.lineage[..common] {
             return false;

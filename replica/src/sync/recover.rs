@@ -71,6 +71,7 @@ impl Recovery<'_> {
                 Ok(None) => continue,
                 Err(error) => {
                     self.skip(&error)?;
+                    reached(Point::SnapshotPassedOver);
                     continue;
                 }
             };
@@ -87,8 +88,8 @@ impl Recovery<'_> {
                     newest = Some(snapshot);
                 }
                 Err(error) => {
-                    reached(Point::SnapshotPassedOver);
                     self.skip(&error)?;
+                    reached(Point::SnapshotPassedOver);
                 }
             }
         }

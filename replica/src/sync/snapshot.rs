@@ -88,11 +88,19 @@ impl Kept {
         }
     }
 
-    /// What is safe to acknowledge: what the older of the two holds.
-    fn promised(&self) -> Option<&Frontier> {
+    /// What is safe to acknowledge: what both of the two hold.
+    ///
+    /// SUBTLE: that is not always what the older one holds. While a name is taken over two processes take snapshots of it, and the
+    /// newer one may hold less of a peer's log: its process could not reach that peer. When the older one is collected, nothing but
+    /// the newer one holds what was acknowledged.
+    fn promised(&self) -> Option<Frontier> {
         match &self.snapshots[..] {
-            [_, newest] if is_planted(Mutant::NewestIsPromised) => Some(&newest.frontier),
-            [older, _] => Some(&older.frontier),
+            [_, newest] if is_planted(Mutant::NewestIsPromised) => Some(newest.frontier.clone()),
+            [older, newest] => {
+                let held = |dot: Dot| newest.frontier.get(dot.replica).map(|held| held.min(dot.position));
+                let both = |dot: Dot| Some(Dot { replica: dot.replica, position: held(dot)? });
+                Some(older.frontier.iter().filter_map(both).collect())
+            }
             _ => None,
         }
     }
@@ -116,7 +124,7 @@ impl Kept {
     /// log says.
     pub(crate) fn promise_again(&mut self, said: &mut Frontier) {
         if let Some(promised) = self.promised().filter(|promised| !said.covers_all(promised)) {
-            said.join(promised);
+            said.join(&promised);
             reached(Point::PromiseSaidAgain);
             self.acknowledge = true;
         }
@@ -346,7 +354,7 @@ impl Engine {
             let mut kept = self.kept();
             kept.push(KeptSnapshot::of(manifest));
             (kept.log_bytes, kept.own_epoch, kept.asked_for) = (log_bytes, true, false);
-            kept.promised().cloned()
+            kept.promised()
         };
         // Who had applied more of an evicted log, and holds it durably, says so.
         for dot in &manifest.frontier() {

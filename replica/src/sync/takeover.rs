@@ -112,10 +112,24 @@ impl LogPlace {
     }
 
     /// Finds the end of the log, as listing and reading show it now. It may have moved on when this returns.
+    ///
+    /// SUBTLE: what was the newest object when it was listed may be collected before it is read, when the log has gone on. So it is
+    /// listed again, and only what is listed twice and not there is lost.
     pub(crate) async fn tail(&self, patience: Patience) -> Result<Tail, Error> {
+        let mut gone = None;
+        loop {
+            match self.listed_tail(&mut gone, patience).await? {
+                Some(tail) => return Ok(tail),
+                None => reached(Point::TailCollected),
+            }
+        }
+    }
+
+    /// The same at one listing. `None` when its newest object was collected meanwhile; `gone` is that of the listing before.
+    async fn listed_tail(&self, gone: &mut Option<Position>, patience: Patience) -> Result<Option<Tail>, Error> {
         let mut epochs = self.epochs(patience).await?;
         let Some(newest) = epochs.pop() else {
-            return Ok(Tail {
+            return Ok(Some(Tail {
                 position: Position::FIRST,
                 previous: None,
                 published: Frontier::default(),
@@ -123,13 +137,13 @@ impl LogPlace {
                 lineage: Vec::new(),
                 is_final: false,
                 names: Vec::new(),
-            });
+            }));
         };
         let last = self.slots(newest, None, patience).await?.pop();
         let last = last.ok_or_else(|| self.lost("an epoch has a folder and nothing in it"))?;
         match self.read(last, patience).await? {
             // The last of its epoch: nothing lies beyond it, so it counts.
-            Some(LogObject::Seal(found)) => self.after_seal(&found),
+            Some(LogObject::Seal(found)) => self.after_seal(&found).map(Some),
             Some(LogObject::Segment(segment)) => {
                 let lineage = self.lineage_before(newest, &epochs, patience).await?;
                 let header = segment.header();
@@ -137,9 +151,12 @@ impl LogPlace {
                 let (published, ack) = (header.frontier.clone(), header.ack.clone());
                 let names = segment.names().to_vec();
                 let previous = Some(segment.hash());
-                Ok(Tail { position, previous, published, ack, lineage, is_final: false, names })
+                Ok(Some(Tail { position, previous, published, ack, lineage, is_final: false, names }))
             }
-            None => Err(self.lost("the newest object was listed and is not there")),
+            None if gone.replace(last) == Some(last) => {
+                Err(self.lost("the newest object was listed twice and is not there"))
+            }
+            None => Ok(None),
         }
     }
 

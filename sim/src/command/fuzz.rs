@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{self, IsTerminal, Write},
     num::NonZero,
     path::PathBuf,
@@ -53,9 +54,9 @@ pub(super) struct Options {
     /// Prints one JSON object; what failed goes to standard error
     #[arg(long)]
     json: bool,
-    /// Where the files of stories that failed are written
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    out: PathBuf,
+    /// Where the files of stories that failed are written [default: `archipelago-sim` in the system's temporary folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,8 +79,8 @@ fn minutes(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
-    if !options.out.is_dir() {
-        return Err(Refused(format!("there is no such folder: {}", options.out.display())));
+    if let Some(folder) = options.out.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Refused(format!("there is no such folder: {}", folder.display())));
     }
     let default = if options.minutes.is_some() { Start::Random } else { Start::At(0) };
     let first = match options.start.unwrap_or(default) {
@@ -104,8 +105,11 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
             "file": file,
         }));
     }
+    // Where fewer regions are, or more, no one has counted.
+    let missing = if options.regions == 3 { tally.missing() } else { Vec::new() };
     if is_json {
         let mut object = tally.json(took);
+        object["missing"] = missing.clone().into();
         object["first_seed"] = first.into();
         object["regions"] = options.regions.into();
         object["failures"] = failures.into();
@@ -118,8 +122,11 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
             options.regions, tally.seeds
         )?;
         tally.tell(out, took)?;
+        if !missing.is_empty() {
+            writeln!(out, "FAILED: so many stories must reach these points, and have not: {}", missing.join("; "))?;
+        }
     }
-    Ok(tally.failures.is_empty())
+    Ok(tally.failures.is_empty() && missing.is_empty())
 }
 
 /// Plays on all threads. What comes of it is put together in the order of seeds, so that it does not depend on them.
@@ -186,13 +193,24 @@ fn tell(
     report::failure(out, &name, &small)?;
     writeln!(out, "  in short, found in {} plays:", figures::grouped(plays))?;
     report::story(out, &story)?;
-    let path = options.out.join(format!("fail-{seed}.json"));
+    let path = folder(options)?.join(format!("fail-{seed}.json"));
     let about = format!("What is left of seed {seed} with {} regions.", options.regions);
     source::write(&path, &StoryFile::new(story, about, Some(failure.check)).write())?;
     writeln!(out, "  again:     sim replay {}", path.display())?;
     writeln!(out, "  as it was: {}", again(options, seed))?;
-    writeln!(out, "  a picture: sim draw {} --out fail-{seed}.svg\n", path.display())?;
+    writeln!(out, "  a picture: sim draw {} --out {}\n", path.display(), path.with_extension("svg").display())?;
     Ok(Some(path.display().to_string()))
+}
+
+/// Where stories are written: nothing is left in the folder in which the command is run.
+fn folder(options: &Options) -> Result<PathBuf, Refused> {
+    if let Some(folder) = &options.out {
+        return Ok(folder.clone());
+    }
+    let folder = std::env::temp_dir().join("archipelago-sim");
+    let made = fs::create_dir_all(&folder);
+    made.map_err(|error| Refused(format!("{}: it cannot be made: {error}", folder.display())))?;
+    Ok(folder)
 }
 
 fn again(options: &Options, seed: u64) -> String {

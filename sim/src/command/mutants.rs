@@ -11,9 +11,17 @@ use std::{
 };
 
 use clap::Args;
-use sim::{Limits, MUTANTS, Planted, Verdict};
+use sim::{Effort, Limits, MUTANTS, Planted, Story, Verdict};
 
 use super::{Ended, Refused};
+
+/// What is left of a story that was shrunk is small when it has at most so many operations and faults, and took so long.
+const OPERATIONS_MAX: usize = 12;
+const FAULTS_MAX: usize = 3;
+const SHRUNK_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many of ten must be small.
+const SMALL_OF_TEN: usize = 9;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -23,6 +31,29 @@ pub(super) struct Options {
     /// In how many stories each is looked for at most
     #[arg(long, value_name = "N", default_value_t = Limits::default().seeds)]
     seeds: u64,
+    /// Makes each story small in which a fault was found, and fails unless nine in ten get small
+    #[arg(long)]
+    shrink: bool,
+}
+
+/// What became of one.
+struct Looked {
+    verdict: Verdict,
+    small: Option<Small>,
+}
+
+/// The story in which it was found, made small.
+struct Small {
+    story: Story,
+    plays: u64,
+    took: Duration,
+}
+
+impl Small {
+    fn is_small(&self) -> bool {
+        let (operations, faults) = (self.story.operations(), self.story.faults());
+        operations <= OPERATIONS_MAX && faults <= FAULTS_MAX && self.took <= SHRUNK_WITHIN
+    }
 }
 
 pub(super) fn run(options: &Options, out: &mut impl Write) -> Ended {
@@ -37,29 +68,49 @@ pub(super) fn run(options: &Options, out: &mut impl Write) -> Ended {
     let limits = Limits { seeds: options.seeds, ..Limits::default() };
     // What panics under a fault is told in the table.
     std::panic::set_hook(Box::new(|_| {}));
-    writeln!(out, "{:30} {:>5} {:>6}  check", "fault", "seeds", "ms")?;
-    let verdicts = look_for_all(&chosen, limits, |verdict| tell(verdict, out))?;
-    let found = |verdict: &&Verdict| verdict.found.is_some();
-    let mut kills: Vec<u64> = verdicts.iter().filter(found).map(|verdict| verdict.seeds).collect();
+    let left = if options.shrink { " operations faults plays     s " } else { "" };
+    writeln!(out, "{:30} {:>5} {:>6} {left} check", "fault", "seeds", "ms")?;
+    let all = look_for_all(&chosen, limits, options.shrink, |looked| tell(looked, out))?;
+    let found = |looked: &&Looked| looked.verdict.found.is_some();
+    let mut kills: Vec<u64> = all.iter().filter(found).map(|looked| looked.verdict.seeds).collect();
     kills.sort_unstable();
-    let took: Duration = verdicts.iter().map(|verdict| verdict.took).sum();
+    let took: Duration = all.iter().map(|looked| looked.verdict.took).sum();
     let median = kills.get(kills.len() / 2).copied().unwrap_or(0);
-    let (killed, all, took) = (kills.len(), chosen.len(), took.as_secs_f64());
-    writeln!(out, "{killed} of {all} found, half of them within {median} seeds; {took:.1} s of CPU")?;
+    let (killed, chosen, took) = (kills.len(), chosen.len(), took.as_secs_f64());
+    writeln!(out, "{killed} of {chosen} found, half of them within {median} seeds; {took:.1} s of CPU")?;
     let survivors: Vec<&str> =
-        verdicts.iter().filter(|verdict| !found(verdict)).map(|verdict| verdict.planted.name).collect();
+        all.iter().filter(|looked| !found(looked)).map(|looked| looked.verdict.planted.name).collect();
     if !survivors.is_empty() {
         writeln!(out, "not found: {}", survivors.join(" "))?;
     }
-    Ok(survivors.is_empty())
+    let is_small = !options.shrink || tell_small(&all, out)?;
+    Ok(survivors.is_empty() && is_small)
+}
+
+/// How many stories got small. True if that is enough of them.
+fn tell_small(all: &[Looked], out: &mut impl Write) -> io::Result<bool> {
+    let shrunk: Vec<(&str, &Small)> =
+        all.iter().filter_map(|looked| Some((looked.verdict.planted.name, looked.small.as_ref()?))).collect();
+    let large: Vec<&str> = shrunk.iter().filter(|(_, small)| !small.is_small()).map(|(name, _)| *name).collect();
+    let (small, of) = (shrunk.len() - large.len(), shrunk.len());
+    let within = SHRUNK_WITHIN.as_secs();
+    writeln!(
+        out,
+        "{small} of {of} shrunk to at most {OPERATIONS_MAX} operations and {FAULTS_MAX} faults within {within} s of CPU"
+    )?;
+    if !large.is_empty() {
+        writeln!(out, "not so small: {}", large.join(" "))?;
+    }
+    Ok(small * 10 >= of * SMALL_OF_TEN)
 }
 
 /// On every core: a fault is planted in one thread alone.
 fn look_for_all(
     chosen: &[&'static Planted],
     limits: Limits,
-    mut tell: impl FnMut(&Verdict) -> io::Result<()>,
-) -> io::Result<Vec<Verdict>> {
+    is_to_shrink: bool,
+    mut tell: impl FnMut(&Looked) -> io::Result<()>,
+) -> io::Result<Vec<Looked>> {
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -67,22 +118,37 @@ fn look_for_all(
             let (next, sender) = (&next, sender.clone());
             scope.spawn(move || {
                 while let Some(planted) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = planted.look(limits, &cpu_time);
+                    let small = if is_to_shrink { shrunk(&verdict) } else { None };
                     // Nobody listens any more when the output is closed.
-                    if sender.send(planted.look(limits, &cpu_time)).is_err() {
+                    if sender.send(Looked { verdict, small }).is_err() {
                         return;
                     }
                 }
             });
         }
         drop(sender);
-        receiver.into_iter().map(|verdict| tell(&verdict).map(|()| verdict)).collect()
+        receiver.into_iter().map(|looked| tell(&looked).map(|()| looked)).collect()
     })
 }
 
-fn tell(verdict: &Verdict, out: &mut impl Write) -> io::Result<()> {
+fn shrunk(verdict: &Verdict) -> Option<Small> {
+    let (seed, failure) = verdict.found.as_ref()?;
+    let (planted, began) = (verdict.planted, cpu_time());
+    let shrunk = planted.shrink(&planted.story(*seed), failure.check, Effort::default());
+    Some(Small { story: shrunk.story, plays: shrunk.plays, took: cpu_time().saturating_sub(began) })
+}
+
+fn tell(Looked { verdict, small }: &Looked, out: &mut impl Write) -> io::Result<()> {
     let check = verdict.found.as_ref().map_or("NOT FOUND", |(_, failure)| failure.check);
     let others: String = verdict.others.iter().map(|(check, times)| format!("; {check}: {times}")).collect();
-    writeln!(out, "{:30} {:>5} {:>6}  {check}{others}", verdict.planted.name, verdict.seeds, verdict.took.as_millis())
+    let left = small.as_ref().map_or(String::new(), |small| {
+        let (operations, faults, took) = (small.story.operations(), small.story.faults(), small.took.as_secs_f64());
+        format!(" {operations:>10} {faults:>6} {:>5} {took:>5.1} ", small.plays)
+    });
+    let (name, seeds, took) = (verdict.planted.name, verdict.seeds, verdict.took.as_millis());
+    writeln!(out, "{name:30} {seeds:>5} {took:>6} {left} {check}{others}")?;
+    out.flush()
 }
 
 /// The time that this thread has run; where the system does not say, the time that has passed.

@@ -44,6 +44,11 @@ impl Tally {
         self.failures.extend(outcome.failure.map(|failure| (seed, failure)));
     }
 
+    /// The points that so many stories of three regions should have reached.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        self.points.missing(self.seeds)
+    }
+
     pub(super) fn tell(&self, out: &mut dyn Write, took: Took) -> io::Result<()> {
         let mut line = |name: &str, value: String| writeln!(out, "  {name:<16} {value}");
         line("seeds", grouped(self.seeds))?;

@@ -16,10 +16,7 @@ use self::{
     paper::{Paper, wrapped},
     scene::{Kind, Scene},
 };
-use crate::{
-    play::Outcome,
-    story::{Act, Story},
-};
+use crate::{play::Outcome, story::Story};
 
 /// From the left edge to where time begins: the names stand there.
 const LEFT: f64 = 70.0;
@@ -207,7 +204,7 @@ fn steps(paper: &mut Paper, story: &Story, y: f64) -> f64 {
     for (index, step) in story.steps.iter().enumerate() {
         let (column, row) = (index / rows.max(1), index % rows.max(1));
         let (x, y) = (30.0 + column as f64 * (WIDE / 2.0), y + 8.0 + (row + 1) as f64 * (LINE + 3.0));
-        let is_fault = scene::is_fault(&step.act);
+        let is_fault = step.act.is_fault();
         paper.badge((x, y - 4.0), index + 1, if is_fault { "badfault" } else { "badge" });
         let mut words = String::new();
         let _ = write!(words, "{:.3} s", step.at.as_secs_f64());
@@ -246,9 +243,4 @@ fn verdict(paper: &mut Paper, outcome: &Outcome, y: f64) -> f64 {
         }
     }
     y
-}
-
-/// True for what is done to a region, rather than by it.
-const fn is_done_to(act: &Act) -> bool {
-    !matches!(act, Act::Change(_) | Act::ChangeAsZombie(_) | Act::Rely)
 }

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use replica::log::{LogObject, decode};
 
-use super::is_done_to;
 use crate::{
     play::Outcome,
     ports::{Told, What},
@@ -71,11 +70,6 @@ pub(super) struct Scene {
     pub(super) marks: Vec<Mark>,
     /// When, of which class, what it says.
     pub(super) moments: Vec<(Duration, &'static str, String)>,
-}
-
-/// True for what is marked as a fault in the list of steps.
-pub(super) const fn is_fault(act: &Act) -> bool {
-    is_done_to(act) && !matches!(act, Act::Open | Act::Close | Act::Evict(_))
 }
 
 impl Scene {
@@ -237,7 +231,7 @@ impl Scene {
                             region,
                             at,
                             depth: 0,
-                            kind: Kind::Step { number: index + 1, is_fault: is_fault(act) },
+                            kind: Kind::Step { number: index + 1, is_fault: act.is_fault() },
                         });
                         continue;
                     }

@@ -100,6 +100,14 @@ pub const MUTANTS: &[Planted] = &[
         P::Any,
     ),
     planted(
+        "loser-read",
+        M::LoserRead,
+        "of two concurrent writes the earlier is read",
+        "reliability 1.5",
+        &["the last write is read"],
+        P::Any,
+    ),
+    planted(
         "tie-by-arrival",
         M::TieByArrival,
         "of two writes at one time the one that came first is kept",
@@ -466,6 +474,22 @@ pub const MUTANTS: &[Planted] = &[
         "DESIGN 5",
         LOGS,
         P::Evictions,
+    ),
+    planted(
+        "declared-before-the-seal",
+        M::DeclaredBeforeTheSeal,
+        "an eviction is declared as far as the log was read, and the log is sealed behind that",
+        "DESIGN 5",
+        &["an evicted log is whole"],
+        P::Departures,
+    ),
+    planted(
+        "history-unchecked",
+        M::HistoryUnchecked,
+        "a log that goes on otherwise than it was read is followed",
+        "DESIGN 4; F36, F44, F49",
+        &["lost history is refused"],
+        P::Rollbacks,
     ),
     // Clocks, hints, views, marks.
     planted(

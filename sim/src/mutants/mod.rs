@@ -17,6 +17,7 @@ pub use profile::Profile;
 
 use crate::{
     play::{Failure, play},
+    shrink::{Effort, Shrunk, shrink},
     story::Story,
 };
 
@@ -100,6 +101,14 @@ impl Planted {
         plant(Some(self.mutant));
         let _until = Until;
         what()
+    }
+
+    /// Makes a story small in which this check finds the fault.
+    #[must_use]
+    pub fn shrink(&self, story: &Story, check: &str, effort: Effort) -> Shrunk {
+        plant(Some(self.mutant));
+        let _until = Until;
+        shrink(story, check, effort)
     }
 
     /// Plays stories until one of the named checks does not hold. `clock` is asked how much time has passed.

@@ -36,6 +36,10 @@ pub enum Profile {
     Isolation,
     /// A replica is evicted while it writes.
     Evictions,
+    /// A replica is evicted right after it has ended, by one that reads seldom and so has not read all of it.
+    Departures,
+    /// A bucket goes back while its replica is down and its opener reaches nobody; the log goes on, with snapshots.
+    Rollbacks,
     /// Lists do not show what was written lately.
     StaleLists,
     /// Each replica ingests an input, and marks how far it has come.
@@ -63,6 +67,8 @@ impl Profile {
             Self::Snapshots => snapshots(&mut story, &mut random),
             Self::Isolation => isolation(&mut story, &mut random),
             Self::Evictions => evictions(&mut story, &mut random),
+            Self::Departures => departures(&mut story, &mut random),
+            Self::Rollbacks => rollbacks(&mut story, &mut random),
             Self::StaleLists => stale_lists(&mut story, &mut random),
             Self::Marks => marks(&mut story, &mut random),
         }
@@ -208,6 +214,44 @@ fn evictions(story: &mut Story, random: &mut Random) {
     let (at, region) = somewhere(story, random);
     let other = (region + 1 + random.below(story.regions as u64 - 1) as usize) % story.regions;
     story.steps.push(Step { at, region, act: Act::Evict(other) });
+}
+
+fn departures(story: &mut Story, random: &mut Random) {
+    story.faults = Faults::none();
+    story.hints = None;
+    story.settings.poll_min = Duration::from_secs(3);
+    story.settings.poll_max = Duration::from_secs(6);
+    story.steps.retain(|step| matches!(step.act, Act::Change(_) | Act::Rely));
+    let (at, region) = somewhere(story, random);
+    let other = (region + 1 + random.below(story.regions as u64 - 1) as usize) % story.regions;
+    story.steps.retain(|step| step.region % story.regions != other || step.at < at);
+    story.steps.push(Step { at, region: other, act: Act::Crash });
+    let evicted = at + Duration::from_millis(random.below(1_000));
+    story.steps.push(Step { at: evicted, region, act: Act::Evict(other) });
+}
+
+fn rollbacks(story: &mut Story, random: &mut Random) {
+    soon(story);
+    story.faults = Faults::none();
+    story.settings.catch_up = Duration::from_secs(2);
+    story.steps.retain(|step| matches!(step.act, Act::Change(_) | Act::Rely));
+    let last = story.quiet_from.as_millis() as u64;
+    let at = Duration::from_millis(3_000 + random.below(last / 2));
+    let region = random.below(story.regions as u64) as usize;
+    let image = Duration::from_millis(random.below(at.as_millis() as u64 - 1_000));
+    story.steps.push(Step { at: image, region, act: Act::Image });
+    story.steps.push(Step { at, region, act: Act::Crash });
+    story.steps.push(Step { at, region, act: Act::RollBack });
+    story.steps.push(Step { at, region, act: Act::Open });
+    for from in (0..story.regions).filter(|from| *from != region) {
+        story.steps.push(Step { at, region, act: Act::Cut { from, lasts: Duration::from_secs(8) } });
+    }
+    let mut writes = at;
+    while writes < story.quiet_from {
+        writes += Duration::from_millis(100 + random.below(900));
+        let change = ((format!("o/{}", random.below(3)), Sort::Set), Did::Put(random.below(9) as u16));
+        story.steps.push(Step { at: writes, region, act: Act::Change(vec![change]) });
+    }
 }
 
 fn marks(story: &mut Story, random: &mut Random) {

@@ -3,12 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{BatchError, ErrorKind, MarkValue, log::BucketKey, name::ReplicaName};
+use replica::{BatchError, ErrorKind, MarkValue, Replica, log::BucketKey, name::ReplicaName};
 
 use crate::{
     history::{Did, Log, Object, Sort, Truth},
-    ports::{Moment, Way},
-    story::Act,
+    ports::{Damage, Moment, Way},
+    story::{Act, LARGE, Spoiled},
 };
 
 use super::{
@@ -111,7 +111,9 @@ impl Play<'_> {
                 let is_other = *other != log && self.members.get(*other).is_some_and(|other| other.is_there);
                 if is_free && is_other && self.live(log).is_some() {
                     // From here on nobody relies on what it writes.
-                    self.members[*other].evicted = Some(Eviction::new(log));
+                    let is_over = self.members[*other].life.is_none() && self.members[*other].zombies.is_empty();
+                    self.members[*other].evicted =
+                        Some(Eviction { of_one_that_is_over: is_over, ..Eviction::new(log) });
                     self.evict_again();
                 }
             }
@@ -145,6 +147,7 @@ impl Play<'_> {
                 }
             }
             Act::Newer { is_snapshot } => self.plant_newer(log, *is_snapshot),
+            Act::Spoil(what) => self.spoil(log, *what),
         }
     }
 
@@ -154,6 +157,7 @@ impl Play<'_> {
         let life = if by_zombie { member.zombies.last() } else { member.life.as_ref() }?;
         let replica = lock(&life.given).replica.clone()?;
         let seen = self.seen_by(&replica);
+        let is_full = self.is_full(&replica);
         // A deletion is of every kind that is live there.
         let written = replica.batch(|batch| {
             changes.iter().for_each(|(object, did)| put(batch, object, *did));
@@ -166,10 +170,16 @@ impl Play<'_> {
                 return None;
             }
         };
+        if let Some((_, did)) = changes.iter().find(|(_, did)| matches!(did, Did::Put(_) | Did::Write(_)))
+            && is_full
+        {
+            self.over_memory = Some(format!("{} took {did:?}", replica.name()));
+        }
         if by_zombie {
             self.points.reach("a zombie changes something");
         }
         let (process, position) = (life.process, u64::from(written.position()));
+        self.history.pass_to(self.executor.world().now());
         for ((path, sort), did) in changes {
             let sorts: &[Sort] = if *did == Did::Delete { &Sort::ALL } else { &[*sort] };
             for sort in sorts {
@@ -192,6 +202,12 @@ impl Play<'_> {
             life.changed = Some(position);
         }
         Some(position)
+    }
+
+    /// True when a replica has reached the limit of its memory, if there is one.
+    fn is_full(&self, replica: &Replica) -> bool {
+        let limit = self.story.settings.memory_bytes;
+        limit != u64::MAX && replica.status().memory_bytes >= limit
     }
 
     fn rely(&self, log: Log) {
@@ -367,6 +383,42 @@ impl Play<'_> {
         }
     }
 
+    /// Flips a bit of what is in the bucket of a log.
+    fn spoil(&mut self, log: Log, what: Spoiled) {
+        let (name, home) = (&self.members[log].name, self.members[log].home);
+        let store = &self.stores[home];
+        let under = |folder: &str| -> Vec<String> {
+            let prefix = format!("v1/{folder}/{name}/");
+            store.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect()
+        };
+        let last = |folder: &str| under(folder).into_iter().next_back().into_iter().collect();
+        let spoiled: Vec<String> = match what {
+            Spoiled::LogEnd => last("log"),
+            Spoiled::Manifest => last("snap"),
+            Spoiled::Manifests => under("snap"),
+            Spoiled::Part => {
+                let newest = self.ledger.snapshots_of(log).next_back();
+                newest.into_iter().filter_map(|(_, snapshot)| snapshot.parts.first().cloned()).collect()
+            }
+        };
+        for key in spoiled {
+            let Some(body) = store.peek(&key) else { continue };
+            if store.damage(&key, Damage::Flip(body.len() * 4)) {
+                self.points.reach("an object is damaged where it lies");
+                self.spoiled.push((home, key, body));
+            }
+        }
+    }
+
+    /// What was damaged and is still there is as it was.
+    pub(super) fn mend(&mut self) {
+        for (home, key, body) in std::mem::take(&mut self.spoiled) {
+            if self.stores[home].peek(&key).is_some() {
+                self.stores[home].plant(&key, body);
+            }
+        }
+    }
+
     /// A process has come to itself after its log was taken over.
     pub(super) fn note_zombies(&mut self) {
         for log in 0..self.members.len() {
@@ -424,9 +476,6 @@ fn content(value: u16, most: usize) -> Vec<u8> {
     }
     bytes
 }
-
-/// Values from here on are as large as there may be.
-pub(crate) const LARGE: u16 = 60_000;
 
 /// The largest element and the largest value.
 const ELEMENT_BYTES: usize = 64 << 10;

@@ -85,11 +85,13 @@ pub(crate) struct Eviction {
     pub(super) by: usize,
     pub(super) is_done: Arc<AtomicBool>,
     pub(super) tries: u32,
+    /// True when no process of it was there any more, and so nobody whom a seal could be late for.
+    pub(crate) of_one_that_is_over: bool,
 }
 
 impl Eviction {
     pub(super) fn new(by: usize) -> Self {
-        Self { by, is_done: Arc::default(), tries: 0 }
+        Self { by, is_done: Arc::default(), tries: 0, of_one_that_is_over: false }
     }
 
     pub(crate) fn is_done(&self) -> bool {

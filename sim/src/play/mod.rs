@@ -18,13 +18,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use replica::{Replica, Token, log::Keys, name::ReplicaName, planted};
 
 use crate::{
     history::{History, Process, Seen, View},
     machine::{Executor, Region, Stop, Trace},
     points::Points,
-    ports::{Fault, Faults, Image, Journal, SimBucket, Told},
+    ports::{Fault, Faults, Image, Journal, Moment, SimBucket, Told},
     service::{Desk, Nobody},
     story::{Act, REPLICAS, Story},
 };
@@ -112,6 +113,10 @@ pub(crate) struct Play<'a> {
     cuts: Vec<(usize, Duration)>,
     /// What was put into buckets that this version cannot read.
     planted: Vec<(usize, String)>,
+    /// What was damaged in buckets, and what it was.
+    spoiled: Vec<(usize, String, Bytes)>,
+    /// Over which link something of a log was deleted last, and when.
+    collected: BTreeMap<usize, (u32, Duration)>,
     /// The frontiers of two regions that were found equal last.
     pub(crate) compared: BTreeMap<(usize, usize), Seen>,
     processes: Process,
@@ -120,6 +125,10 @@ pub(crate) struct Play<'a> {
     is_quiet: bool,
     /// After how many events the story breaks off.
     events_max: u64,
+    /// What a replica took in that had reached its memory limit.
+    pub(crate) over_memory: Option<String>,
+    /// True when no clock is ever wrong.
+    pub(crate) clocks_are_right: bool,
     journal: Journal,
     /// How far each process has got, as far as it was told.
     progress: BTreeMap<Process, Progress>,
@@ -216,12 +225,16 @@ impl<'a> Play<'a> {
             points: Points::default(),
             cuts: Vec::new(),
             planted: Vec::new(),
+            spoiled: Vec::new(),
+            collected: BTreeMap::new(),
             compared: BTreeMap::new(),
             processes: 0,
             met: BTreeMap::new(),
             changes: 0,
             is_quiet: false,
             events_max: u64::MAX,
+            over_memory: None,
+            clocks_are_right: !story.steps.iter().any(|step| is_of_clocks(&step.act)),
             journal,
             progress: BTreeMap::new(),
         }
@@ -235,6 +248,10 @@ impl<'a> Play<'a> {
             self.pass_to(step.at)?;
             if !is_told_ahead {
                 self.bury();
+            }
+            // What is lost must have been noted when it came.
+            if matches!(step.act, Act::RollBack) {
+                self.take_note()?;
             }
             if step.region < self.members.len() {
                 self.tell_step(index);
@@ -316,6 +333,14 @@ impl<'a> Play<'a> {
         let over: Vec<_> = lives.filter_map(|life| Some((life.place, life.gate.ended()?, life.is_open()))).collect();
         for (place, moment, is_open) in over {
             self.points.reach(act::ended_at(moment, is_open));
+            let now = self.executor.world().now();
+            let collects = |(log, (_, at)): (&usize, &(u32, Duration))| {
+                let is_its = self.members[*log].life.as_ref().is_some_and(|life| life.place == place);
+                !is_its && now.saturating_sub(*at) < Duration::from_secs(2)
+            };
+            if matches!(moment, Moment::DropSegment | Moment::DropSnapshot) && self.collected.iter().any(collects) {
+                self.points.reach("a process ends in a collection while another collects");
+            }
             self.executor.crash(place);
             self.forget(place);
         }
@@ -367,6 +392,10 @@ impl<'a> Play<'a> {
             entry.seen.iter().all(reaches)
         })
     }
+}
+
+const fn is_of_clocks(act: &Act) -> bool {
+    matches!(act, Act::Clock(_) | Act::Drift(_) | Act::StopClock)
 }
 
 fn count_faults(met: &mut BTreeMap<Fault, u64>, links: &[SimBucket]) {

@@ -155,6 +155,12 @@ impl Play<'_> {
         }
         if matches!(what, Effect::Deleted) && *moment == Moment::DropSegment {
             let now = std::time::Duration::from_nanos(*at);
+            if let Some((before, since)) = self.collected.insert(log, (*link, now))
+                && before != *link
+                && now.saturating_sub(since) < std::time::Duration::from_secs(10)
+            {
+                self.points.reach("two processes collect one log");
+            }
             if self.cuts.iter().any(|(member, until)| *member != log && *until > now) {
                 self.points.reach("a collection while a peer is cut off");
             }
@@ -199,15 +205,14 @@ impl Play<'_> {
             points.reach("a replica lags by more than a minute");
         }
         let ended = self.members[log].life.as_ref().and_then(|life| lock(&life.given).ended.clone());
-        if let Some((kind, _)) = ended {
-            points.reach(match kind {
-                ErrorKind::Fenced => "a process is fenced",
-                ErrorKind::Evicted => "an evicted replica is told",
-                ErrorKind::LostHistory => "a running replica finds its history lost",
-                ErrorKind::Closed => "a replica is closed",
-                _ => "a replica ends otherwise",
-            });
-        }
+        let ends = ended.and_then(|(kind, _)| match kind {
+            ErrorKind::Fenced => Some("a process is fenced"),
+            ErrorKind::Evicted => Some("an evicted replica is told"),
+            ErrorKind::LostHistory => Some("a running replica finds its history lost"),
+            ErrorKind::Closed => Some("a replica is closed"),
+            _ => None,
+        });
+        ends.into_iter().for_each(|ends| points.reach(ends));
     }
 
     /// True when a link is that of the process to which the log belongs now.

@@ -50,6 +50,7 @@ impl Play<'_> {
         for (home, key) in std::mem::take(&mut self.planted) {
             self.stores[home].clear(|other| *other == *key);
         }
+        self.mend();
         self.stores.iter().for_each(crate::ports::SimBucket::back);
         // A token that nobody waits for any more is waited for anew.
         self.couriers.iter_mut().for_each(|courier| courier.is_under_way = !courier.is_away());

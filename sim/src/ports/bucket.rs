@@ -124,6 +124,12 @@ impl SimBucket {
         self.ours().requests
     }
 
+    /// How many requests over this link were under way at once at most.
+    #[must_use]
+    pub fn under_way_max(&self) -> u64 {
+        self.ours().under_way_max
+    }
+
     /// How many requests over this link have met a fault.
     #[must_use]
     pub fn met(&self, fault: Fault) -> u64 {
@@ -205,6 +211,7 @@ impl SimBucket {
         let mut ours = self.ours();
         let link = &mut *ours;
         link.requests.count(request);
+        let _under_way = link.begin();
         let lists = (link.lists)(key);
         let by_chance = link.faults.draw(request, &mut link.random);
         let is_sound = matches!(request, Request::List | Request::Folders) && lists != Lists::Faulty;
@@ -224,7 +231,7 @@ impl SimBucket {
         let mut state = self.world.state();
         state.trace.note(hash(key.as_bytes(), request as u64));
         state.trace.note(all ^ fault.map_or(0, |fault| (fault as u64 + 1) << 56));
-        Plan { there, back: all - there, fault, draw }
+        Plan { there, back: all - there, fault, draw, _under_way }
     }
 
     /// Notes the end of a request, with what stands for its answer.

@@ -215,6 +215,11 @@ impl Faults {
         self.rates.get(&fault).copied().unwrap_or(0)
     }
 
+    /// How many kinds of faults some requests meet.
+    pub(crate) fn kinds(&self) -> usize {
+        self.rates.len()
+    }
+
     /// The same with this latency, from the shortest to the longest.
     #[must_use]
     pub const fn taking(mut self, shortest: Duration, longest: Duration) -> Self {

@@ -87,6 +87,11 @@ impl HintFaults {
         self.rates.get(&fault).copied().unwrap_or(0)
     }
 
+    /// How many kinds of faults some hints meet.
+    pub(crate) fn kinds(&self) -> usize {
+        self.rates.len()
+    }
+
     fn draw(&self, random: &mut Random) -> Option<HintFault> {
         let mut at = random.below(1_000_000);
         for (fault, rate) in &self.rates {

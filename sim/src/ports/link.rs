@@ -4,7 +4,10 @@
 use std::{
     collections::VecDeque,
     ops::Range,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +49,9 @@ pub(super) struct Link {
     pub(super) faults: Faults,
     pub(super) random: Random,
     pub(super) requests: Requests,
+    /// How many requests are under way, and how many were at once at most.
+    pub(super) under_way: Arc<AtomicU64>,
+    pub(super) under_way_max: u64,
     pub(super) met: [u64; Fault::ALL.len()],
     /// The times at which the store cannot be reached, in nanoseconds.
     pub(super) unreachable: Vec<(Way, Range<u64>)>,
@@ -71,6 +77,17 @@ pub(super) struct Plan {
     pub(super) fault: Option<Fault>,
     /// A number for what else the fault needs to know.
     pub(super) draw: u64,
+    /// Held while somebody waits for the answer.
+    pub(super) _under_way: UnderWay,
+}
+
+/// One request under way.
+pub(super) struct UnderWay(Arc<AtomicU64>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Plan {
@@ -93,6 +110,8 @@ impl Link {
             faults,
             random,
             requests: Requests::default(),
+            under_way: Arc::default(),
+            under_way_max: 0,
             met: [0; Fault::ALL.len()],
             unreachable: Vec::new(),
             number,
@@ -116,6 +135,13 @@ impl Link {
         }
         self.armed.remove(at);
         Some(fault)
+    }
+
+    /// Counts a request as under way.
+    pub(super) fn begin(&mut self) -> UnderWay {
+        let others = self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.under_way_max = self.under_way_max.max(others + 1);
+        UnderWay(Arc::clone(&self.under_way))
     }
 
     /// Tells of a request.

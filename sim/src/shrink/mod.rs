@@ -7,6 +7,7 @@
 
 mod simpler;
 mod spelled;
+mod stubborn;
 
 use std::mem::discriminant;
 
@@ -55,7 +56,7 @@ pub fn shrink(story: &Story, check: &str, effort: Effort) -> Shrunk {
 pub(crate) fn shrink_with(story: &Story, check: &str, effort: Effort, play: impl Fn(&Story) -> Outcome) -> Shrunk {
     let mut shrinking = Shrinking { best: story.clone(), check, play: &play, effort, plays: 0, events: 0 };
     shrinking.spell_out();
-    loop {
+    for pass in 0.. {
         let before = shrinking.size();
         shrinking.calm();
         shrinking.kinds();
@@ -63,12 +64,16 @@ pub(crate) fn shrink_with(story: &Story, check: &str, effort: Effort, play: impl
         shrinking.changes();
         shrinking.regions();
         shrinking.simplify();
-        // What was only made simpler leaves nothing new to try.
-        if shrinking.size() >= before || shrinking.is_spent() {
-            let Shrinking { best: story, plays, events, .. } = shrinking;
-            return Shrunk { story, plays, events };
+        shrinking.pairs();
+        shrinking.with_other_delays();
+        // Once more in any case: with simple delays less depends on what else happens. Then what was only made simpler leaves
+        // nothing new to try.
+        if shrinking.size() >= before && pass > 0 || shrinking.is_spent() {
+            break;
         }
     }
+    let Shrinking { best: story, plays, events, .. } = shrinking;
+    Shrunk { story, plays, events }
 }
 
 struct Shrinking<'a> {
@@ -222,7 +227,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{history::Did, machine::Trace, play::Failure, ports::What, story::generate};
+    use crate::{
+        history::Did,
+        machine::Trace,
+        play::Failure,
+        ports::What,
+        story::{Step, generate},
+    };
 
     fn failure() -> Failure {
         Failure { check: "a check", must: "it holds", seen: "it does not".to_owned(), at: Duration::MAX }
@@ -271,6 +282,30 @@ mod tests {
             assert!(small.hints.is_none() && plays < 5_000, "seed {seed}: {plays} plays");
         }
         assert!(shrunk_some > 5, "{shrunk_some}");
+    }
+
+    fn story_of(acts: Vec<Act>) -> Story {
+        let step = |(number, act)| Step { at: Duration::from_secs(number), region: 0, act };
+        Story { seed: 1, steps: (1..).zip(acts).map(step).collect(), ..Story::default() }
+    }
+
+    #[test]
+    fn what_goes_only_together_is_left_out_together() {
+        let story = story_of(vec![Act::Crash, Act::Rely, Act::Close]);
+        let count = |story: &Story, act: &Act| story.steps.iter().filter(|step| step.act == *act).count();
+        let is_balanced = move |story: &Story| {
+            count(story, &Act::Crash) == count(story, &Act::Close) && count(story, &Act::Rely) == 1
+        };
+        let small = shrink_with(&story, "a check", Effort::default(), when(is_balanced)).story;
+        assert_eq!(small.steps.len(), 1, "{small}");
+    }
+
+    #[test]
+    fn what_goes_only_with_other_delays_is_left_out_with_them() {
+        let story = story_of(vec![Act::Crash, Act::Open, Act::Rely, Act::Image, Act::Crash]);
+        let is_its_seed = |story: &Story| story.seed % 4 == story.steps.len() as u64 % 4;
+        let small = shrink_with(&story, "a check", Effort::default(), when(is_its_seed)).story;
+        assert!(small.steps.is_empty(), "{small}");
     }
 
     #[test]

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use replica::Settings;
 
-use super::{Act, Step, Story, troubles::troubles};
+use super::{Act, Story, rare::rare, troubles::troubles, workload::Workload};
 use crate::{
-    history::{Did, Object, Sort},
     ports::{Fault, Faults, HintFault, HintFaults},
     random::Random,
 };
@@ -19,13 +18,14 @@ use crate::{
 #[must_use]
 pub fn generate(seed: u64, regions: usize) -> Story {
     let mut random = Random::named(seed, "story");
-    let settings = settings(&mut random);
+    let mut settings = settings(&mut random);
     let faults = faults(&mut random);
     let quiet_from = Duration::from_secs(20 + random.below(60));
     let hints = random.chance(500_000).then(|| hints(&mut random, quiet_from));
     let workload = Workload::draw(&mut random, regions);
     let mut steps = workload.changes(&mut random, regions, quiet_from);
     troubles(&mut random, regions, quiet_from, &mut steps);
+    rare(&mut random, regions, quiet_from, &mut settings, &mut steps);
     steps.sort_by_key(|step| step.at);
     let story = Story { seed, regions, settings, faults, hints, quiet_from, steps };
     // The same in hours, and in weeks: it costs as much to play as the same in seconds.
@@ -114,120 +114,7 @@ fn hints(random: &mut Random, until: Duration) -> HintFaults {
             hints = hints.with(fault, u32::try_from(random.below(150_000)).unwrap_or(0));
         }
     }
-    hints.late_max = between(random, 1_000, until.as_millis() as u64);
+    // In a story of weeks that is days.
+    hints.late_max = between(random, 1_000, 3 * until.as_millis() as u64);
     hints
-}
-
-/// Values from here on are as large as there may be.
-const LARGE: u16 = 60_000;
-
-/// What is written.
-struct Workload {
-    /// Which objects, the hot ones first.
-    objects: Vec<Object>,
-    /// Who writes.
-    writers: Vec<usize>,
-    /// Between two changes.
-    pause: u64,
-    /// Of 10 changes, how many are to the first object.
-    heat: u64,
-    /// Of 100 changes, how many delete.
-    deletes: u64,
-    /// How many objects a batch changes at most.
-    batch: u64,
-    elements: u64,
-    /// Of 1,000,000 values, how many are as large as there may be.
-    large: u32,
-    /// True when several regions change the same in the same instant.
-    together: bool,
-}
-
-impl Workload {
-    fn draw(random: &mut Random, regions: usize) -> Self {
-        let count = 1 + random.below(8);
-        let mut objects = Vec::new();
-        for number in 0..count {
-            let sort = Sort::ALL[random.below(5) as usize];
-            // Now and then one path holds objects of several kinds.
-            let path = if random.chance(150_000) { "mixed".to_owned() } else { path(random, number) };
-            objects.push((path, sort));
-        }
-        let one = random.below(regions as u64) as usize;
-        let mut writers: Vec<usize> = (0..regions).collect();
-        match random.below(20) {
-            0 | 1 => writers = vec![one],
-            // One region is idle for long.
-            2..=4 => writers.retain(|writer| *writer != one),
-            _ => {}
-        }
-        Self {
-            objects,
-            writers,
-            pause: [20, 200, 1_500][random.below(3) as usize],
-            heat: random.below(10),
-            deletes: [0, 5, 30][random.below(3) as usize],
-            batch: 1 + random.below(4),
-            elements: 1 + random.below(6),
-            large: if random.chance(20_000) { 30_000 } else { 0 },
-            together: random.chance(200_000),
-        }
-    }
-
-    fn changes(&self, random: &mut Random, regions: usize, until: Duration) -> Vec<Step> {
-        let mut steps = Vec::new();
-        let most = 60 + random.below(240);
-        let mut at = Duration::from_millis(500);
-        for _ in 0..most {
-            at += Duration::from_millis(random.below(2 * self.pause + 1));
-            if at >= until {
-                break;
-            }
-            let mut region = self.writers[random.below(self.writers.len() as u64) as usize];
-            // The second replica of the region, if there is one.
-            if random.chance(100_000) {
-                region += regions;
-            }
-            let changes = (0..1 + random.below(self.batch)).map(|_| self.change(random)).collect();
-            steps.push(Step { at, region, act: Act::Change(changes) });
-            if self.together && random.chance(300_000) {
-                for region in (0..regions).filter(|region| self.writers.contains(region)) {
-                    steps.push(Step { at, region, act: Act::Change(vec![self.change(random)]) });
-                }
-            }
-            if random.chance(200_000) {
-                steps.push(Step { at, region, act: Act::Rely });
-            }
-        }
-        steps
-    }
-
-    fn change(&self, random: &mut Random) -> (Object, Did) {
-        let hot = random.below(10) < self.heat;
-        let object = if hot { 0 } else { random.below(self.objects.len() as u64) as usize };
-        let object = self.objects[object].clone();
-        if random.below(100) < self.deletes {
-            return (object, Did::Delete);
-        }
-        let large = if random.chance(self.large) { LARGE } else { 0 };
-        let value = large + u16::try_from(random.below(self.elements)).unwrap_or(0);
-        let did = match object.1 {
-            Sort::Grows => Did::Count(random.below(5) as i64),
-            Sort::Counter => Did::Count(random.below(9) as i64 - 4),
-            Sort::Last | Sort::Every => Did::Write(large + u16::try_from(random.below(1_000)).unwrap_or(0)),
-            Sort::Set if random.chance(400_000) => Did::Take(value),
-            Sort::Set => Did::Put(value),
-        };
-        (object, did)
-    }
-}
-
-fn path(random: &mut Random, number: u64) -> String {
-    match random.below(12) {
-        0 => format!("a b+c%2F/{number}"),
-        1 => format!("\u{e9}\u{4e16}/{number}"),
-        2 => format!("{}{number}", "long/".repeat(100)),
-        3 => format!("{}{number}", "x".repeat(1_023)),
-        4 => format!("../{number}//"),
-        _ => format!("o/{number}"),
-    }
 }

@@ -3,9 +3,11 @@
 
 mod file;
 mod generate;
+mod rare;
 mod settings;
 mod troubles;
 mod words;
+mod workload;
 
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::{
 
 pub use file::{FORMAT, StoryFile};
 pub use generate::generate;
+pub(crate) use workload::LARGE;
 
 /// How many replicas of one region there can be, one after the other or beside each other.
 pub(crate) const REPLICAS: usize = 4;
@@ -138,6 +141,8 @@ pub enum Act {
         /// True for a snapshot.
         is_snapshot: bool,
     },
+    /// What is in its bucket is damaged where it lies: every reader finds the same wrong bytes. It is mended when it gets quiet.
+    Spoil(Spoiled),
     /// A request of its process meets a fault.
     Meet {
         /// To whose bucket.
@@ -155,6 +160,30 @@ pub enum Act {
     },
 }
 
+/// What is damaged where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoiled {
+    /// The last object of the log.
+    LogEnd,
+    /// The newest manifest.
+    Manifest,
+    /// Every manifest.
+    Manifests,
+    /// A part that the newest manifest names; earlier ones may name it too.
+    Part,
+}
+
+impl Spoiled {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::LogEnd, Self::Manifest, Self::Manifests, Self::Part];
+
+    /// True when a replica may be right to say that it cannot recover.
+    pub(crate) const fn is_fatal(self) -> bool {
+        matches!(self, Self::Manifests | Self::Part)
+    }
+}
+
 impl Default for Story {
     /// Three regions in which nothing happens.
     fn default() -> Self {
@@ -167,6 +196,32 @@ impl Default for Story {
             quiet_from: Duration::ZERO,
             steps: Vec::new(),
         }
+    }
+}
+
+impl Story {
+    /// How many operations there are in it: each change of an object is one, and so is whatever else is done on purpose.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        let on_purpose = self.steps.iter().filter(|step| !step.act.is_fault());
+        on_purpose.map(|step| step.act.changes().max(1)).sum()
+    }
+
+    /// True when nothing is in the way of a request: no fault, no outage, and no bucket that is not what it was.
+    pub(crate) fn is_calm(&self) -> bool {
+        let is_in_the_way = |step: &Step| match step.act {
+            Act::Crash | Act::CrashAfter(_) | Act::CrashAt { .. } | Act::Clock(_) => false,
+            ref act => act.is_fault(),
+        };
+        self.faults.kinds() == 0 && !self.steps.iter().any(is_in_the_way)
+    }
+
+    /// How many faults: each step that is one, and each kind of them that is met by chance.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        let by_chance = if self.faults.by_chance { self.faults.kinds() } else { 0 };
+        let of_hints = self.hints.as_ref().map_or(0, HintFaults::kinds);
+        self.steps.iter().filter(|step| step.act.is_fault()).count() + by_chance + of_hints
     }
 }
 
@@ -184,6 +239,37 @@ impl Act {
         match self {
             Self::Evict(replica) | Self::Follow(replica) | Self::Hear(replica) => Some(replica),
             _ => None,
+        }
+    }
+
+    /// True for what goes wrong, and false for what clients, operators and services do.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        match self {
+            Self::Crash
+            | Self::CrashAfter(_)
+            | Self::CrashAt { .. }
+            | Self::Cut { .. }
+            | Self::Clock(_)
+            | Self::Drift(_)
+            | Self::StopClock
+            | Self::Away { .. }
+            | Self::RollBack
+            | Self::Freeze(_)
+            | Self::Newer { .. }
+            | Self::Spoil(_)
+            | Self::Meet { .. } => true,
+            Self::Change(_)
+            | Self::Ask(_)
+            | Self::ChangeAsZombie(_)
+            | Self::Rely
+            | Self::Open
+            | Self::Close
+            | Self::Evict(_)
+            | Self::Image
+            | Self::Observe
+            | Self::Follow(_)
+            | Self::Rank => false,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Act, Step, Story};
+use super::{Act, Spoiled, Step, Story};
 use crate::{
     history::{Did, Object, Sort},
     ports::{Fault, HintFault, Moment, Request, Way},
@@ -98,6 +98,15 @@ impl fmt::Display for Act {
             Self::Rank => write!(f, "keeps a leaderboard"),
             Self::Newer { is_snapshot: true } => write!(f, "has a snapshot of a later version in its bucket"),
             Self::Newer { is_snapshot: false } => write!(f, "has a segment of a later version in its log"),
+            Self::Spoil(what) => {
+                let what = match what {
+                    Spoiled::LogEnd => "the last object of its log",
+                    Spoiled::Manifest => "its newest manifest",
+                    Spoiled::Manifests => "all of its manifests",
+                    Spoiled::Part => "a part of its newest snapshot",
+                };
+                write!(f, "has {what} damaged in its bucket")
+            }
             Self::Meet { bucket, request, fault, skip, older } => {
                 let who = if *older > 0 { "has a zombie whose" } else { "is in trouble: its" };
                 let (request, says) = (request.name(), fault.says());

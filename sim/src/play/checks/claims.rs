@@ -31,7 +31,11 @@ struct Reached {
 
 /// All of it, at any time.
 pub(in crate::play) fn hold(play: &mut Play<'_>) -> Result<(), Broken> {
-    let is_wrong = |act: &Act| matches!(act, Act::RollBack | Act::Newer { .. });
+    let is_wrong = |act: &Act| match act {
+        Act::RollBack | Act::Newer { .. } => true,
+        Act::Spoil(what) => what.is_fatal(),
+        _ => false,
+    };
     if play.story.steps.iter().any(|step| is_wrong(&step.act)) {
         return Ok(());
     }
@@ -119,6 +123,11 @@ fn nobody_is_stopped_for_nothing(play: &Play<'_>, log: Log) -> Result<(), Broken
         Some((ErrorKind::Fenced, says)) if !member.was_taken_over && !member.is_evicted() => {
             let seen = format!("{} was opened last, and has stopped: {says}", member.name);
             Err(("nobody is fenced for nothing", "who has opened a log last is stopped by nobody", seen))
+        }
+        Some((kind, says)) if !matches!(kind, ErrorKind::Fenced | ErrorKind::Evicted | ErrorKind::Closed) => {
+            let must =
+                "a process ends when it is fenced, evicted or closed, or has lost its history, and for nothing else";
+            Err(("nobody ends for another reason", must, format!("{} has ended: {says}", member.name)))
         }
         _ => Ok(()),
     }

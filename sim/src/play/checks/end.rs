@@ -133,12 +133,36 @@ pub(crate) fn nothing_relied_on_is_lost(play: &Play<'_>) -> Result<(), Broken> {
 
 /// What holds beyond that.
 pub(crate) fn all(play: &mut Play<'_>) -> Result<(), Broken> {
+    evicted_logs_are_whole(play)?;
     newcomers_read_the_same(play)?;
     if !play.story.seed.is_multiple_of(REST_EVERY) {
         return changes_arrive_soon(play);
     }
     changes_arrive_soon(play)?;
     nothing_is_asked_at_rest(play)
+}
+
+/// Where nothing is in the way, an eviction counts a log to its last object, the final seal: of a replica that writes no more
+/// nothing is given up.
+fn evicted_logs_are_whole(play: &Play<'_>) -> Result<(), Broken> {
+    if !play.story.is_calm() {
+        return Ok(());
+    }
+    let is_over = |member: &Member| member.evicted.as_ref().is_some_and(|eviction| eviction.of_one_that_is_over);
+    for (of, member) in play.there().filter(|(_, member)| is_over(member)) {
+        let Some((end, _)) = play.ledger.last_of(of).filter(|(_, last)| !last.is_segment) else { continue };
+        for (log, _) in play.there().filter(|(_, member)| member.counts()) {
+            let Some((replica, _)) = play.view(log) else { continue };
+            let counted = replica.status().logs.into_iter().find(|log| log.replica == member.name);
+            if let Some(last) = counted.and_then(|log| log.evicted).filter(|last| u64::from(*last) < end) {
+                let (name, by) = (&member.name, replica.name());
+                let seen = format!("{by} counts {name} to {:x}, and it was sealed at {end:x}", u64::from(last));
+                let must = "nothing is given up of a log whose replica has ended before it was evicted";
+                return Err(("an evicted log is whole", must, seen));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Of so many stories one is followed to its rest, which takes long.

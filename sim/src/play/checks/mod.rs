@@ -147,6 +147,7 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
                     format!("{name} reads {object:?} as {read:?}, and it is {truth:?}; its view is {view:x?}{told}");
                 return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
             }
+            last_write_is_read(play, replica, view, object, &read)?;
         } else if play.history.is_deleted(view, object) {
             let read = reader.read(object);
             if read != nothing(object.1) {
@@ -157,6 +158,27 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
         }
     }
     Ok(())
+}
+
+/// Where nobody's clock is wrong, the register that reads as its last write reads as that.
+fn last_write_is_read(
+    play: &Play<'_>,
+    replica: &Replica,
+    view: &View,
+    object: &Object,
+    read: &Truth,
+) -> Result<(), Broken> {
+    let (Sort::Last, Truth::Writes(writes)) = (object.1, read) else { return Ok(()) };
+    if !play.clocks_are_right {
+        return Ok(());
+    }
+    let last = play.history.last_writes(view, object);
+    if writes.is_subset(&last) {
+        return Ok(());
+    }
+    let (name, told) = (replica.name(), play.history.tell(object));
+    let seen = format!("{name} reads {object:?} as {writes:?}, and written last was {last:?}{told}");
+    Err(("the last write is read", "where all clocks are right, of concurrent writes the last is read", seen))
 }
 
 /// Replicas that have applied the same hold the same.
@@ -203,7 +225,7 @@ pub(super) fn difference(ours: &Replica, theirs: &Replica) -> Option<String> {
     (mine != others).then(|| format!("conflicts: {mine:?} and {others:?}"))
 }
 
-/// What waits to be written stays below its limit, and requests are not made without end.
+/// What waits to be written stays below its limit, nothing is added to a full memory, and requests are not made without end.
 fn caps_hold(play: &Play<'_>, log: Log, status: &Status) -> Result<(), Broken> {
     /// A change is made as long as the limit is not passed, so one of them may.
     const ONE_CHANGE: u64 = 9 << 20;
@@ -212,7 +234,16 @@ fn caps_hold(play: &Play<'_>, log: Log, status: &Status) -> Result<(), Broken> {
         let seen = format!("{}: {} bytes wait, with a limit of {limit}", status.replica, status.pending_bytes);
         return Err(("caps hold", "what waits for the bucket is bounded", seen));
     }
+    if let Some(seen) = &play.over_memory {
+        return Err(("caps hold", "nothing is added by a client once the memory limit is reached", seen.clone()));
+    }
     let Some(life) = &play.members[log].life else { return Ok(()) };
+    // Each log is read some objects ahead and looked over, and one snapshot is read at a time, some parts of it at once.
+    let at_once = 12 * (status.logs.len() as u64 + 2) + 16;
+    if let Some(link) = life.links.iter().find(|link| link.under_way_max() > at_once) {
+        let seen = format!("{} had {} requests under way to one bucket", status.replica, link.under_way_max());
+        return Err(("caps hold", "requests under way are bounded", seen));
+    }
     let asked: u64 = life.links.iter().map(|link| link.requests().all()).sum();
     let lasted = play.executor.world().now().saturating_sub(life.since).as_secs() + 1;
     let busiest = play.story.settings.poll_min.min(play.story.settings.flush_interval);
