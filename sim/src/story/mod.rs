@@ -249,6 +249,7 @@ impl Act {
             Self::Crash
             | Self::CrashAfter(_)
             | Self::CrashAt { .. }
+            | Self::Alone { .. }
             | Self::Cut { .. }
             | Self::Clock(_)
             | Self::Drift(_)
@@ -269,6 +270,7 @@ impl Act {
             | Self::Image
             | Self::Observe
             | Self::Follow(_)
+            | Self::Hear(_)
             | Self::Rank => false,
         }
     }
