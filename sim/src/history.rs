@@ -210,8 +210,9 @@ impl History {
         let of_it = self.objects.get(object).map_or(&[][..], |events| events);
         let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
         let at_ms = |event: usize| self.events[event].at.as_millis();
-        let last = self.standing_writes(&held).map(|(event, _)| at_ms(event)).max();
-        let of_the_last = self.standing_writes(&held).filter(|(event, _)| Some(at_ms(*event)) == last);
+        let standing: Vec<(usize, u16)> = self.standing_writes(&held).collect();
+        let last = standing.iter().map(|(event, _)| at_ms(*event)).max();
+        let of_the_last = standing.into_iter().filter(|(event, _)| Some(at_ms(*event)) == last);
         of_the_last.map(|(_, value)| value).collect()
     }
 
@@ -219,7 +220,8 @@ impl History {
     fn standing_writes<'a>(&'a self, held: &'a [usize]) -> impl Iterator<Item = (usize, u16)> + 'a {
         let undone = |event: usize| {
             let undoes = |later: usize| matches!(self.events[later].did, Did::Write(_) | Did::Delete);
-            held.iter().any(|later| undoes(*later) && self.has_seen(*later, event))
+            // The last ones have seen the most.
+            held.iter().rev().any(|later| undoes(*later) && self.has_seen(*later, event))
         };
         held.iter().filter_map(move |event| match self.events[*event].did {
             Did::Write(value) if !undone(*event) => Some((*event, value)),

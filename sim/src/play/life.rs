@@ -35,6 +35,10 @@ pub(crate) struct Life {
     pub(crate) since: Duration,
     /// How far its view had got when it was looked at last.
     pub(crate) seen: Seen,
+    /// How often it had been polled then; nothing if somebody has used it since.
+    pub(super) looked_at: Option<u64>,
+    /// False while its view is what it was when it was looked at before.
+    pub(crate) has_moved: bool,
     /// The replicas that it knew when it was looked at, and since when.
     pub(crate) known: BTreeMap<usize, Duration>,
     /// The position under which it has changed something last.
@@ -206,6 +210,8 @@ impl Play<'_> {
             given,
             since: world.now(),
             seen: Seen::new(),
+            looked_at: None,
+            has_moved: true,
             known: BTreeMap::new(),
             changed: None,
             board: None,

@@ -129,6 +129,8 @@ pub(crate) struct Play<'a> {
     pub(crate) over_memory: Option<String>,
     /// True when no clock is ever wrong.
     pub(crate) clocks_are_right: bool,
+    /// True when what logs say of themselves is what their replicas have said.
+    pub(crate) logs_are_right: bool,
     journal: Journal,
     /// How far each process has got, as far as it was told.
     progress: BTreeMap<Process, Progress>,
@@ -235,6 +237,7 @@ impl<'a> Play<'a> {
             events_max: u64::MAX,
             over_memory: None,
             clocks_are_right: !story.steps.iter().any(|step| is_of_clocks(&step.act)),
+            logs_are_right: !story.steps.iter().any(|step| checks::claims::is_wrong(&step.act)),
             journal,
             progress: BTreeMap::new(),
         }
@@ -255,6 +258,9 @@ impl<'a> Play<'a> {
             }
             if step.region < self.members.len() {
                 self.tell_step(index);
+                if let Some(life) = &mut self.members[step.region].life {
+                    life.looked_at = None;
+                }
                 match &step.act {
                     Act::Ask(request) => self.ask(step.region, request)?,
                     act => self.act(step.region, act),
@@ -314,6 +320,7 @@ impl<'a> Play<'a> {
     pub(crate) fn look(&mut self) -> Result<(), Broken> {
         self.take_note()?;
         self.note_served();
+        self.note_who_moved();
         for log in 0..self.members.len() {
             self.take_relied_on(log);
             checks::of_view(self, log)?;
@@ -325,6 +332,14 @@ impl<'a> Play<'a> {
         self.send_couriers();
         self.note_zombies();
         Ok(())
+    }
+
+    /// A view changes when its process is polled or used, and not otherwise: one that was neither has been looked at.
+    fn note_who_moved(&mut self) {
+        for life in self.members.iter_mut().filter_map(|member| member.life.as_mut()) {
+            let polls = Some(self.executor.polls(life.place));
+            life.has_moved = std::mem::replace(&mut life.looked_at, polls) != polls;
+        }
     }
 
     /// Processes that have ended at a request of their own are gone.

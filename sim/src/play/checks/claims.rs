@@ -31,12 +31,7 @@ struct Reached {
 
 /// All of it, at any time.
 pub(in crate::play) fn hold(play: &mut Play<'_>) -> Result<(), Broken> {
-    let is_wrong = |act: &Act| match act {
-        Act::RollBack | Act::Newer { .. } => true,
-        Act::Spoil(what) => what.is_fatal(),
-        _ => false,
-    };
-    if play.story.steps.iter().any(|step| is_wrong(&step.act)) {
+    if !play.logs_are_right {
         return Ok(());
     }
     for log in 0..play.members.len() {
@@ -44,6 +39,15 @@ pub(in crate::play) fn hold(play: &mut Play<'_>) -> Result<(), Broken> {
         marks_are_with_their_changes(play, log)?;
     }
     follow(play)
+}
+
+/// True for what puts into a log, or takes out of it, what its replica has not.
+pub(in crate::play) const fn is_wrong(act: &Act) -> bool {
+    match act {
+        Act::RollBack | Act::Newer { .. } => true,
+        Act::Spoil(what) => what.is_fatal(),
+        _ => false,
+    }
 }
 
 /// Looks at the headers that have come, in the order of each log.
