@@ -99,17 +99,49 @@ pub enum Truth {
     Elements(BTreeSet<u16>),
 }
 
+/// What was done to an object.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    /// Its events, in the order in which they were recorded.
+    events: Vec<usize>,
+    /// Their positions in each log, in order.
+    positions: BTreeMap<Log, Vec<u64>>,
+    /// How often something was done to it, or came into a bucket.
+    changes: u64,
+}
+
+/// What a view must show, as far as it was worked out: it stays as long as what it stands on does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Truths(BTreeMap<Object, Known>);
+
+/// What an object must read as.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    ground: Ground,
+    /// What must be there.
+    pub(crate) truth: Truth,
+    /// Where all clocks are right: the writes of which a register reads as one.
+    pub(crate) last_writes: BTreeSet<u16>,
+}
+
+/// What decides which of an object's events a view holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Ground {
+    changes: u64,
+    /// Of each log that has any, how many of their positions are in the view.
+    held: Vec<usize>,
+}
+
 /// Everything that was ever done.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     events: Vec<Event>,
     now: Duration,
-    /// The events of each object, in the order in which they were recorded.
-    objects: BTreeMap<Object, Vec<usize>>,
+    objects: BTreeMap<Object, Done>,
     /// The positions that are in a bucket, or have been.
     published: BTreeSet<(Log, u64)>,
-    /// The events of those that are not.
-    pending: BTreeMap<(Log, u64), Vec<usize>>,
+    /// The events of those that are not, with their objects.
+    pending: BTreeMap<(Log, u64), Vec<(usize, Object)>>,
 }
 
 impl History {
@@ -121,19 +153,25 @@ impl History {
     /// Records what a process did under a position of its log, having seen `seen` of the others.
     pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
         let event = self.events.len();
-        self.objects.entry(object).or_default().push(event);
         let is_published = self.is_published(log, position);
         if !is_published {
-            self.pending.entry((log, position)).or_default().push(event);
+            self.pending.entry((log, position)).or_default().push((event, object.clone()));
         }
+        let done = self.objects.entry(object).or_default();
+        done.events.push(event);
+        done.changes += 1;
+        let positions = done.positions.entry(log).or_default();
+        // After a crash a log may go on behind what was lost.
+        positions.insert(positions.partition_point(|other| *other <= position), position);
         self.events.push(Event { process, log, position, did, seen, is_published, at: self.now });
     }
 
     /// Notes that a position is in its bucket: what was done under it can be read.
     pub fn publish(&mut self, log: Log, position: u64) {
         self.published.insert((log, position));
-        for event in self.pending.remove(&(log, position)).into_iter().flatten() {
+        for (event, object) in self.pending.remove(&(log, position)).into_iter().flatten() {
             self.events[event].is_published = true;
+            self.objects.entry(object).or_default().changes += 1;
         }
     }
 
@@ -163,7 +201,7 @@ impl History {
     /// What was counted last, in the order of their log, of what a view holds of a counter that one log counts on.
     #[must_use]
     pub fn last_count(&self, view: &View, object: &Object) -> Option<i64> {
-        let held = self.objects.get(object)?.iter().map(|event| &self.events[*event]);
+        let held = self.objects.get(object)?.events.iter().map(|event| &self.events[*event]);
         held.filter(|event| self.holds(view, event))
             .filter_map(|event| if let Did::Count(by) = event.did { Some(by) } else { None })
             .next_back()
@@ -172,9 +210,7 @@ impl History {
     /// What an object must read as in a view.
     #[must_use]
     pub fn truth(&self, view: &View, object: &Object) -> Truth {
-        let none = Vec::new();
-        let of_it = self.objects.get(object).unwrap_or(&none);
-        let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
+        let held = self.held(view, object);
         // Counts undo nothing, and there are many of them. The last operations are asked first: they have seen the most.
         let undoing: Vec<usize> = held.iter().rev().copied().filter(|event| self.events[*event].did.undoes()).collect();
         // What stands of it: no later operation in the view that undoes such a thing had seen it.
@@ -207,8 +243,7 @@ impl History {
     /// made in the last millisecond in which one was.
     #[must_use]
     pub fn last_writes(&self, view: &View, object: &Object) -> BTreeSet<u16> {
-        let of_it = self.objects.get(object).map_or(&[][..], |events| events);
-        let held: Vec<usize> = of_it.iter().copied().filter(|event| self.holds(view, &self.events[*event])).collect();
+        let held = self.held(view, object);
         let at_ms = |event: usize| self.events[event].at.as_millis();
         let standing: Vec<(usize, u16)> = self.standing_writes(&held).collect();
         let last = standing.iter().map(|(event, _)| at_ms(*event)).max();
@@ -233,7 +268,7 @@ impl History {
     /// author had not seen: then nothing of it is there, whatever the view lacks of other objects.
     #[must_use]
     pub fn is_deleted(&self, view: &View, object: &Object) -> bool {
-        let of_it = self.objects.get(object).map_or(&[][..], |events| events);
+        let of_it = self.done_to(object);
         let is_deletion = |event: &usize| self.events[*event].did == Did::Delete;
         let holds = |event: usize| self.holds(view, &self.events[event]);
         let undoes_all = |deletion: &usize| {
@@ -253,7 +288,26 @@ impl History {
             let fate = if *is_published { "" } else { ", not published" };
             format!("\n    process {process} of log {log} at {position:x}{fate}: {did:?}, having seen {seen:x?}")
         };
-        self.objects.get(object).into_iter().flatten().map(tell).collect()
+        self.done_to(object).iter().map(tell).collect()
+    }
+
+    /// The events of an object.
+    fn done_to(&self, object: &Object) -> &[usize] {
+        self.objects.get(object).map_or(&[], |done| &done.events)
+    }
+
+    /// Those of them that a view holds.
+    fn held(&self, view: &View, object: &Object) -> Vec<usize> {
+        let of_it = self.done_to(object).iter().copied();
+        of_it.filter(|event| self.holds(view, &self.events[*event])).collect()
+    }
+
+    fn ground(&self, view: &View, object: &Object) -> Option<Ground> {
+        let Done { positions, changes, .. } = self.objects.get(object)?;
+        let held = |(log, positions): (&Log, &Vec<u64>)| {
+            view.seen.get(log).map_or(0, |seen| positions.partition_point(|position| position <= seen))
+        };
+        Some(Ground { changes: *changes, held: positions.iter().map(held).collect() })
     }
 
     /// True when the author of `later` had seen `earlier`.
@@ -273,6 +327,20 @@ impl History {
     }
 }
 
+impl Truths {
+    /// What an object must read as in a view, which is always that of the same party.
+    pub(crate) fn of(&mut self, history: &History, view: &View, object: &Object) -> &Known {
+        let Some(ground) = history.ground(view, object) else { unreachable!("something was done to {object:?}") };
+        if self.0.get(object).is_none_or(|known| known.ground != ground) {
+            let truth = history.truth(view, object);
+            let is_last = object.1 == Sort::Last;
+            let last_writes = if is_last { history.last_writes(view, object) } else { BTreeSet::new() };
+            self.0.insert(object.clone(), Known { ground, truth, last_writes });
+        }
+        &self.0[object]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,6 +353,47 @@ mod tests {
 
     fn all(history: &History, object: &Object) -> Truth {
         history.truth(&View { seen: seen(&[(0, 9), (1, 9)]), of: None }, object)
+    }
+
+    #[test]
+    fn what_was_worked_out_is_what_would_be() {
+        let objects = [Sort::Set, Sort::Counter, Sort::Last].map(|sort| ("a".to_owned(), sort));
+        let mut random = crate::random::Random::named(1, "truths");
+        let mut history = History::default();
+        let mut parties: Vec<(View, Truths)> = (0..4)
+            .map(|party| View { seen: Seen::new(), of: Some((party, party as Log)).filter(|_| party < 3) })
+            .map(|view| (view, Truths::default()))
+            .collect();
+        for step in 0..2_000 {
+            let (party, log) = (random.below(4) as usize, random.below(3) as usize);
+            let view = &mut parties[party].0;
+            match random.below(3) {
+                0 => *view.seen.entry(log).or_default() += random.below(3),
+                1 => history.publish(log, random.below(40)),
+                _ if party == 3 => {}
+                _ => {
+                    let object = objects[random.below(3) as usize].clone();
+                    let did = match object.1 {
+                        _ if random.below(5) == 0 => Did::Delete,
+                        Sort::Set if random.below(2) == 0 => Did::Take(1),
+                        Sort::Set => Did::Put(random.below(2) as u16),
+                        Sort::Last => Did::Write(step),
+                        _ => Did::Count(1),
+                    };
+                    let seen = view.seen.clone();
+                    history.record((party as Process, party), random.below(40), object, did, seen);
+                }
+            }
+            for (view, truths) in &mut parties {
+                for object in history.objects() {
+                    let known = truths.of(&history, view, object);
+                    assert_eq!(known.truth, history.truth(view, object));
+                    if object.1 == Sort::Last {
+                        assert_eq!(known.last_writes, history.last_writes(view, object));
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use replica::{Error, ErrorKind, Leaderboard, Replica, name::ReplicaName, ports::
 
 use super::Play;
 use crate::{
-    history::{Process, Seen, View},
+    history::{Process, Seen, Truths, View},
     machine::Region,
     ports::{Faults, Gate, HintFaults, Lists, Party, SimBucket, SimClock, SimEntropy, SimHints, Teller, What},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Life {
     pub(crate) seen: Seen,
     /// How often it had been polled then; nothing if somebody has used it since.
     pub(super) looked_at: Option<u64>,
+    /// What its view must show.
+    pub(crate) truths: Truths,
     /// False while its view is what it was when it was looked at before.
     pub(crate) has_moved: bool,
     /// The replicas that it knew when it was looked at, and since when.
@@ -110,6 +112,7 @@ pub(crate) struct Observer {
     pub(super) links: Vec<SimBucket>,
     pub(crate) given: Arc<Mutex<Given>>,
     pub(crate) seen: Seen,
+    pub(crate) truths: Truths,
 }
 
 impl Member {
@@ -211,6 +214,7 @@ impl Play<'_> {
             since: world.now(),
             seen: Seen::new(),
             looked_at: None,
+            truths: Truths::default(),
             has_moved: true,
             known: BTreeMap::new(),
             changed: None,
@@ -265,7 +269,7 @@ impl Play<'_> {
             }
         };
         self.executor.spawn(place, opening);
-        Observer { place, links, given, seen: Seen::new() }
+        Observer { place, links, given, seen: Seen::new(), truths: Truths::default() }
     }
 
     /// The replica of a region, if one is open.

@@ -15,7 +15,7 @@ use super::{
     Broken, Play, key_of,
     life::{Life, lock},
 };
-use crate::history::{Log, Object, Seen, Sort, Truth, View};
+use crate::history::{Known, Log, Object, Seen, Sort, Truth, Truths, View};
 
 /// What holds of the view of one replica at any time.
 pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
@@ -27,7 +27,10 @@ pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
     let Some((replica, view)) = play.view(log) else { return Ok(()) };
     frontier_never_goes_back(play, log, &view)?;
     frontier_is_true(play, &view.seen)?;
-    values_are_those_of_the_history(play, &replica, &view)?;
+    let truths = |play: &mut Play<'_>| play.members[log].life.as_mut().map(|life| std::mem::take(&mut life.truths));
+    let mut known = truths(play).unwrap_or_default();
+    values_are_those_of_the_history(play, &replica, &view, &mut known)?;
+    play.members[log].life.iter_mut().for_each(|life| life.truths = std::mem::take(&mut known));
     let status = replica.status();
     caps_hold(play, log, &status)?;
     play.count_status(log, &status);
@@ -56,7 +59,9 @@ pub(super) fn of_observers(play: &mut Play<'_>) -> Result<(), Broken> {
             return Err(("frontier never goes back", "what a process has applied stays applied", seen));
         }
         frontier_is_true(play, &view.seen)?;
-        values_are_those_of_the_history(play, &replica, &view)?;
+        let mut known = std::mem::take(&mut play.observers[number].truths);
+        values_are_those_of_the_history(play, &replica, &view, &mut known)?;
+        play.observers[number].truths = known;
         if play.is_closed(&view) && !view.seen.is_empty() {
             play.points.reach("an observer has a closed view");
         }
@@ -140,7 +145,12 @@ fn frontier_is_true(play: &Play<'_>, seen: &Seen) -> Result<(), Broken> {
 }
 
 /// A causally closed view shows what the history of operations says; in any view what was deleted stays deleted.
-fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &View) -> Result<(), Broken> {
+fn values_are_those_of_the_history(
+    play: &Play<'_>,
+    replica: &Replica,
+    view: &View,
+    known: &mut Truths,
+) -> Result<(), Broken> {
     if play.ledger.is_doubtful(&view.seen) {
         return Ok(());
     }
@@ -148,14 +158,14 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
     let mut reader = Reader { replica, path: None, values: Vec::new() };
     for object in play.history.objects() {
         if is_closed {
-            let (read, truth) = (reader.read(object), play.history.truth(view, object));
-            if !is_true(object, &read, &truth) {
+            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known.of(&play.history, view, object));
+            if !is_true(object, &read, truth) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen =
                     format!("{name} reads {object:?} as {read:?}, and it is {truth:?}; its view is {view:x?}{told}");
                 return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
             }
-            last_write_is_read(play, replica, view, object, &read)?;
+            last_write_is_read(play, replica, object, &read, last_writes)?;
         } else if play.history.is_deleted(view, object) {
             let read = reader.read(object);
             if read != nothing(object.1) {
@@ -172,16 +182,15 @@ fn values_are_those_of_the_history(play: &Play<'_>, replica: &Replica, view: &Vi
 fn last_write_is_read(
     play: &Play<'_>,
     replica: &Replica,
-    view: &View,
     object: &Object,
     read: &Truth,
+    last: &BTreeSet<u16>,
 ) -> Result<(), Broken> {
     let (Sort::Last, Truth::Writes(writes)) = (object.1, read) else { return Ok(()) };
     if !play.clocks_are_right {
         return Ok(());
     }
-    let last = play.history.last_writes(view, object);
-    if writes.is_subset(&last) {
+    if writes.is_subset(last) {
         return Ok(());
     }
     let (name, told) = (replica.name(), play.history.tell(object));
