@@ -69,7 +69,7 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
     }
     let holds = failures.is_empty();
     if is_json {
-        writeln!(out, "{}", object(options.share, &scenarios, &explored, failures, took))?;
+        writeln!(out, "{}", object(options.share, &scenarios, &explored, &failures, took))?;
     } else {
         table(out, options.share, &scenarios, &explored, took)?;
     }
@@ -195,7 +195,7 @@ fn table(
     line("failed", format!("{failed} of {} scenarios", scenarios.len()))
 }
 
-fn object(share: Share, scenarios: &[&Scenario], explored: &[Explored], failures: Vec<Value>, took: Took) -> Value {
+fn object(share: Share, scenarios: &[&Scenario], explored: &[Explored], failures: &[Value], took: Took) -> Value {
     let each = |(scenario, explored): (&&Scenario, &Explored)| {
         json!({
             "scenario": scenario.name,
