@@ -21,7 +21,8 @@ pub struct Status {
     pub ended: Option<(ErrorKind, String)>,
     /// True while less has come back than this replica had seen before it was opened: reads may be older than then.
     pub is_behind: bool,
-    /// What is wrong and has not passed: where (a log, a region, the own snapshots), what kind, and what it says.
+    /// What is wrong and has not passed: where (a log, a region, the own snapshots, a source of hints), what kind, and what it
+    /// says.
     pub alarms: Vec<(String, ErrorKind, String)>,
     /// How many objects there are, live or not.
     pub objects: usize,
@@ -141,13 +142,16 @@ impl Replica {
             .map(|count| count.load(Ordering::Relaxed));
             RegionStatus { region: region.name.clone(), creates, gets, lists, deletes, repeated, bytes_out, bytes_in }
         });
+        let alarms = engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says));
+        let troubles = engine.hints.iter().filter_map(|hints| hints.trouble());
+        let troubles = troubles.map(|says| ("hints".to_owned(), ErrorKind::Store, says));
         Status {
             replica: self.name().clone(),
             durable: engine.durable.reached(),
             pending_bytes: engine.pending_bytes(),
             ended: engine.durable.check().err(),
             is_behind,
-            alarms: engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says)).collect(),
+            alarms: alarms.chain(troubles).collect(),
             objects: engine.keyspace.len(),
             memory_bytes: engine.keyspace.memory_bytes(),
             dead_tallies,
