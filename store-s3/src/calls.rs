@@ -87,7 +87,9 @@ fn advice(cure: &Cure, Call { action, on }: Call<'_>) -> (Outcome, String) {
         Cure::Secret => "the secret does not belong to the access key; check the credentials".to_owned(),
         Cure::Expired => "the credentials have expired; get new ones".to_owned(),
         Cure::Clock => "the clock of this machine is wrong; set it".to_owned(),
-        Cure::Encryption => format!("the key that encrypts {on} may not be used; allow kms:Decrypt and kms:GenerateDataKey"),
+        Cure::Encryption => {
+            format!("the key that encrypts {on} may not be used; allow kms:Decrypt and kms:GenerateDataKey")
+        }
         Cure::Slower => return (Outcome::Throttled, "the service asks for fewer requests".to_owned()),
         Cure::Later => return (Outcome::Unavailable, "the service cannot do it now".to_owned()),
         Cure::Unknown => "the service does not do it".to_owned(),

@@ -313,7 +313,8 @@ mod tests {
         let records = ["v1/log/a/00000000/00000001", "v1/log/b/00000000/00000002", "v1/log/a/00000000/00000001"];
         let event = json!({"Records": records.map(|key| record("likes-us", key))});
         assert_eq!(told(&event), keys(["v1/log/a/00000000/00000001", "v1/log/b/00000000/00000002"]));
-        let many: Vec<_> = (0..=KEYS_MAX).map(|slot| record("likes-us", &format!("v1/log/a/00000000/{slot:08x}"))).collect();
+        let many: Vec<_> =
+            (0..=KEYS_MAX).map(|slot| record("likes-us", &format!("v1/log/a/00000000/{slot:08x}"))).collect();
         assert_eq!(told(&json!({"Records": many})), Ok(Told::Something), "too many to name");
         assert_eq!(told(&json!({"Records": []})), keys([]));
     }
@@ -362,7 +363,11 @@ mod tests {
         newer["more"] = json!({"is": ["here"]});
         assert_eq!(told(&json!({"Records": [newer]})), keys(["v1/log/a/00000000/00000001"]));
         newer["eventVersion"] = json!("3.0");
-        assert_eq!(told(&json!({"Records": [newer]})), keys(["v1/log/a/00000000/00000001"]), "what is meant can be seen");
+        assert_eq!(
+            told(&json!({"Records": [newer]})),
+            keys(["v1/log/a/00000000/00000001"]),
+            "what is meant can be seen"
+        );
         let unknown = json!({"Records": [{"eventVersion": "3.0", "eventName": "ObjectCreated:Put", "body": {}}]});
         assert_eq!(told(&unknown), Ok(Told::Something));
     }
@@ -401,7 +406,8 @@ mod tests {
             check(&message);
         }
         fn damaged(shape: u8, at: Vec<(u16, u8)>) {
-            let event = json!({"Records": [record("likes-us", "v1/log/a%2Fb/+"), record("likes-eu", "production/v1/x")]});
+            let event =
+                json!({"Records": [record("likes-us", "v1/log/a%2Fb/+"), record("likes-eu", "production/v1/x")]});
             let message = match shape % 3 {
                 0 => event.to_string(),
                 1 => topic(&event).to_string(),

@@ -233,7 +233,9 @@ async fn delete(queue: &Queue, shared: &Shared, batch: Vec<(Handle, u32)>, again
             messages
         }
     };
-    again.extend(batch.into_iter().filter(|(message, _)| left.contains(message)).map(|(message, tried)| (message, tried + 1)));
+    again.extend(
+        batch.into_iter().filter(|(message, _)| left.contains(message)).map(|(message, tried)| (message, tried + 1)),
+    );
     again.retain(|(_, tried)| *tried < DELETIONS_MAX);
     again.truncate(UNDER_WAY_MAX);
 }

@@ -122,9 +122,7 @@ impl FromStr for QueueUrl {
         if let Some(account) = &url.account
             && !is_account(account)
         {
-            return Err(refused(format!(
-                "`account` is the number of an AWS account, 12 digits: account={account:?}"
-            )));
+            return Err(refused(format!("`account` is the number of an AWS account, 12 digits: account={account:?}")));
         }
         if let Some(endpoint) = &url.endpoint {
             check_endpoint(endpoint, url.allow_http)?;
@@ -299,14 +297,18 @@ mod tests {
     #[test]
     fn both_forms_say_where_the_queue_is() {
         let url = parsed("https://sqs.eu-west-1.amazonaws.com/123456789012/likes");
-        assert_eq!((url.name(), url.region(), url.account(), url.endpoint()), ("likes", "eu-west-1", Some("123456789012"), None));
+        assert_eq!(
+            (url.name(), url.region(), url.account(), url.endpoint()),
+            ("likes", "eu-west-1", Some("123456789012"), None)
+        );
         let url = parsed("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/likes");
         assert_eq!((url.region(), url.endpoint()), ("cn-north-1", None));
         let url = parsed("http://127.0.0.1:5003/123456789012/likes?region=us-east-1");
         assert_eq!((url.region(), url.endpoint()), ("us-east-1", Some("http://127.0.0.1:5003")));
         let url = parsed("https://vpce-1a.sqs.eu-west-1.vpce.amazonaws.com/123456789012/likes?region=eu-west-1");
         assert_eq!(url.endpoint(), Some("https://vpce-1a.sqs.eu-west-1.vpce.amazonaws.com"));
-        let url = parsed("sqs://likes?region=us-east-1&endpoint=http://127.0.0.1:5003&profile=dev&account=123456789012");
+        let url =
+            parsed("sqs://likes?region=us-east-1&endpoint=http://127.0.0.1:5003&profile=dev&account=123456789012");
         assert_eq!((url.endpoint(), url.profile()), (Some("http://127.0.0.1:5003"), Some("dev")));
     }
 
