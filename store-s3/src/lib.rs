@@ -32,10 +32,14 @@ mod connect;
 mod hints;
 mod listing;
 mod outcome;
+#[cfg(feature = "provision")]
+mod provision;
 mod trouble;
 mod url;
 
 pub use bucket::S3Bucket;
 #[cfg(feature = "hints")]
 pub use hints::{DeadLetter, DeadLetters, Poison, Queue, QueueState, QueueUrl, Replayed, Source, SqsHints};
+#[cfg(feature = "provision")]
+pub use provision::{Cloud, Difference, Fault, Part, Plan, Role, Site};
 pub use url::{PREFIX_BYTES_MAX, S3Url};

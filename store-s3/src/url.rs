@@ -136,6 +136,21 @@ impl S3Url {
         self.encryption.as_ref()
     }
 
+    /// Whether objects are encrypted with a key of KMS.
+    #[cfg(feature = "provision")]
+    pub(crate) fn is_kms(&self) -> bool {
+        matches!(self.encryption, Some(Encryption::Kms(_)))
+    }
+
+    /// The key of KMS, if the URL names one.
+    #[cfg(feature = "provision")]
+    pub(crate) fn kms_key(&self) -> Option<&str> {
+        match &self.encryption {
+            Some(Encryption::Kms(key)) => key.as_deref(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn storage_class(&self) -> Option<&str> {
         self.storage_class.as_deref()
     }
