@@ -1,7 +1,9 @@
 //! The bucket: each call of the port is one request, and each answer one of the port's.
 
+use core::{fmt, time::Duration};
 use std::{future::Future, sync::Arc};
 
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::{
     Client,
     config::{
@@ -23,6 +25,9 @@ use crate::{
     trouble::Trouble,
     url::{Checksum, Encryption, Style},
 };
+
+/// How long a body may stand still.
+const STALLED: Duration = Duration::from_secs(20);
 
 /// A bucket on Amazon S3, or on what speaks its protocol.
 ///
@@ -57,10 +62,11 @@ pub struct S3Bucket {
     client: Client,
     url: Arc<S3Url>,
     region: Arc<str>,
+    answer_timeout: Duration,
 }
 
-impl core::fmt::Debug for S3Bucket {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for S3Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("S3Bucket").field("url", &self.url).field("region", &self.region).finish_non_exhaustive()
     }
 }
@@ -72,23 +78,44 @@ impl S3Bucket {
     ///
     /// `Refused` if no region is known.
     pub async fn open(url: &S3Url) -> Result<Self, BucketError> {
-        let sdk = connect::load(url).await?;
+        Self::with(url, None).await
+    }
+
+    /// The same with credentials from elsewhere than the chain of AWS, such as a vault.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub async fn open_as(url: &S3Url, credentials: impl ProvideCredentials + 'static) -> Result<Self, BucketError> {
+        Self::with(url, Some(SharedCredentialsProvider::new(credentials))).await
+    }
+
+    /// Gives an answer so much time instead of 30 s. Less finds a dead store sooner, and a slow one dead.
+    #[must_use]
+    pub fn answer_within(self, limit: Duration) -> Self {
+        Self { answer_timeout: limit, ..self }
+    }
+
+    async fn with(url: &S3Url, credentials: Option<SharedCredentialsProvider>) -> Result<Self, BucketError> {
+        let sdk = connect::load(url, credentials).await?;
         let region = sdk.region().map(ToString::to_string).unwrap_or_default();
         let checksums = match url.checksum() {
             Checksum::None => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
             _ => (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported),
         };
-        let config = config::Builder::from(&sdk)
+        let mut config = config::Builder::from(&sdk)
             .force_path_style(url.style() == Style::Path)
             .request_checksum_calculation(checksums.0)
             .response_checksum_validation(checksums.1)
-            .stalled_stream_protection(
-                StalledStreamProtectionConfig::enabled().grace_period(core::time::Duration::from_secs(20)).build(),
-            );
-        let mut config = config;
+            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED).build());
         // The URL says where the bucket is, and no variable of the environment may say otherwise.
         config.set_endpoint_url(url.endpoint().map(str::to_owned));
-        Ok(Self { client: Client::from_conf(config.build()), url: Arc::new(url.clone()), region: region.into() })
+        Ok(Self {
+            client: Client::from_conf(config.build()),
+            url: Arc::new(url.clone()),
+            region: region.into(),
+            answer_timeout: connect::ANSWER_TIMEOUT,
+        })
     }
 
     /// Where it is.
@@ -136,7 +163,7 @@ impl S3Bucket {
     where
         E: ProvideErrorMetadata + core::error::Error + Send + Sync + 'static,
     {
-        match tokio::time::timeout(connect::time_limit(body_bytes), sent).await {
+        match tokio::time::timeout(self.time_limit(body_bytes), sent).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(match self.verdict(request, &Trouble::of(&error)) {
                 Verdict::Failed(failed) => Verdict::Failed(failed.caused_by(error)),
@@ -144,6 +171,10 @@ impl S3Bucket {
             }),
             Err(_) => Err(self.verdict(request, &Trouble::TimedOut)),
         }
+    }
+
+    fn time_limit(&self, body_bytes: u64) -> Duration {
+        self.answer_timeout + connect::body_time(body_bytes)
     }
 
     fn verdict(&self, request: Request, trouble: &Trouble) -> Verdict {
@@ -218,7 +249,7 @@ impl S3Bucket {
                 "the store answered with another range than it was asked for",
             ));
         }
-        let collected = tokio::time::timeout(connect::time_limit(size), body::collect(object.body, size)).await;
+        let collected = tokio::time::timeout(self.time_limit(size), body::collect(object.body, size)).await;
         let whole = match collected {
             Ok(Ok(whole)) => whole,
             Ok(Err(error)) => return Err(error),

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use replica::ports::{BucketError, Outcome};
 
 use crate::S3Url;
@@ -10,15 +11,15 @@ use crate::S3Url;
 /// How long a connection may take, with the name's resolution and the TLS handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer may take, with the connection.
+/// How long an answer may take, with the connection, unless a bucket is told otherwise.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a body is given more time for: a second for each so many bytes (2 Mbit/s).
 const BODY_BYTES_PER_SECOND: u64 = 256 << 10;
 
-/// How long a request or an answer with a body of this size may take, from its first byte to its last.
-pub(crate) fn time_limit(body_bytes: u64) -> Duration {
-    ANSWER_TIMEOUT + Duration::from_secs(body_bytes.div_ceil(BODY_BYTES_PER_SECOND))
+/// What a body of this size may take beside the answer.
+pub(crate) fn body_time(body_bytes: u64) -> Duration {
+    Duration::from_secs(body_bytes.div_ceil(BODY_BYTES_PER_SECOND))
 }
 
 /// What every client of this crate is made of.
@@ -30,7 +31,10 @@ pub(crate) fn time_limit(body_bytes: u64) -> Duration {
 /// # Errors
 ///
 /// `Refused` if no region is known.
-pub(crate) async fn load(url: &S3Url) -> Result<SdkConfig, BucketError> {
+pub(crate) async fn load(
+    url: &S3Url,
+    credentials: Option<SharedCredentialsProvider>,
+) -> Result<SdkConfig, BucketError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .disable_read_timeout()
@@ -42,6 +46,9 @@ pub(crate) async fn load(url: &S3Url) -> Result<SdkConfig, BucketError> {
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
         .disable_clock_skew_correction(true);
+    if let Some(credentials) = credentials {
+        loader = loader.credentials_provider(credentials);
+    }
     if let Some(profile) = url.profile() {
         loader = loader.profile_name(profile);
     }

@@ -232,7 +232,7 @@ pub(crate) fn verdict(url: &S3Url, region: &str, request: Request, trouble: &Tro
     if let Trouble::Answered(Reply { status, code, message: said, .. }) = trouble {
         message += &format!(" status={status}");
         if !code.is_empty() {
-            message += &format!(" code={code:.64}");
+            message += &format!(" code={}", code.chars().take(64).collect::<String>().escape_debug());
         }
         if !said.is_empty() {
             message += &format!(" says={:?}", said.chars().take(300).collect::<String>());
