@@ -15,7 +15,7 @@ pub(super) struct Found {
 }
 
 /// A bucket, with what others have set up in it: it stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct FoundBucket {
     pub(super) is_versioned: bool,
     /// Which of the four ways in are blocked: new and old access lists, new and old policies.

@@ -118,8 +118,8 @@ impl Cloud {
         found: &Found,
         part: Part,
     ) -> Result<(), BucketError> {
-        let nothing = FoundBucket::default();
-        let bucket = found.bucket.as_ref().unwrap_or(&nothing);
+        // A setting of a bucket differs only where there is one.
+        let Some(bucket) = &found.bucket else { return Ok(()) };
         match part {
             Part::Bucket | Part::Queue | Part::DeadLetterQueue | Part::Topic => Ok(()),
             Part::Versioning => set_versioning(site, services).await,

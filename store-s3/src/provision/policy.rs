@@ -54,11 +54,11 @@ impl Plan {
 
 /// In the folder of each kind of object, those of the replicas of this place.
 fn own(site: &Place, folders: &[&str]) -> Vec<String> {
-    let of = |folder: &&str| {
-        let folder = *folder;
-        site.replicas.iter().map(move |replica| site.objects_arn(&format!("v1/{folder}/{replica}/")))
-    };
-    folders.iter().flat_map(of).collect()
+    let mut arns = Vec::new();
+    for folder in folders {
+        arns.extend(site.replicas.iter().map(|replica| site.objects_arn(&format!("v1/{folder}/{replica}/"))));
+    }
+    arns
 }
 
 fn writer(site: &Place) -> Vec<Value> {
