@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${CARGO_TARGET_DIR:-target}/moto
-pinned='moto[s3,sqs,sns]==5.2.5 flask flask-cors'
+pinned='moto[s3,sqs,sns]==5.2.5 flask flask-cors cfn-lint==1.41.0'
 if [[ $(cat "$venv/pinned" 2>/dev/null) != "$pinned" ]]; then
     rm -rf "$venv"
     python3 -m venv "$venv"

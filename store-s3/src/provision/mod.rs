@@ -20,6 +20,8 @@ mod mend;
 mod plan;
 mod policy;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     cloud::Cloud,
