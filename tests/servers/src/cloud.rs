@@ -11,12 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use s3s::dto::{BucketVersioningStatus, Checksum};
+use tokio::sync::Notify;
 
 use crate::{
     bucket::{Bucket, Demand, Object},
+    deliveries::Deliveries,
     policy::{Caller, Context, Decision, Policy, Request, principal_arn},
+    queues::Queue,
     random::Random,
     time::now,
+    topics::Topic,
 };
 
 /// One account, in all regions. A clone is the same one.
@@ -28,6 +32,14 @@ pub struct Cloud(Arc<State>);
 struct State {
     principals: Mutex<Principals>,
     buckets: Mutex<BTreeMap<String, Bucket>>,
+    /// By ARN, as the topics.
+    queues: Mutex<BTreeMap<String, Queue>>,
+    topics: Mutex<BTreeMap<String, Topic>>,
+    /// Bucket to queue: the rules of EventBridge.
+    bridges: Mutex<BTreeMap<String, String>>,
+    deliveries: Deliveries,
+    /// Something was put into some queue.
+    arrived: Notify,
     random: Random,
     sequence: AtomicU64,
     is_plain_http_secure: AtomicBool,
@@ -84,6 +96,11 @@ impl Cloud {
         let cloud = Self(Arc::new(State {
             principals: Mutex::default(),
             buckets: Mutex::default(),
+            queues: Mutex::default(),
+            topics: Mutex::default(),
+            bridges: Mutex::default(),
+            deliveries: Deliveries::new(),
+            arrived: Notify::new(),
             random: Random::new(0),
             sequence: AtomicU64::new(0x0055_aed6_dcd9_0281),
             is_plain_http_secure: AtomicBool::new(true),
@@ -162,6 +179,18 @@ impl Cloud {
         }
     }
 
+    /// Has EventBridge pass the events of a bucket on to a queue, given by its ARN, once the bucket sends them to EventBridge
+    /// and the queue lets `events.amazonaws.com` in.
+    pub fn bridge(&self, bucket: &str, queue_arn: &str) {
+        self.bridges().insert(bucket.to_owned(), queue_arn.to_owned());
+    }
+
+    /// How events are delivered.
+    #[must_use]
+    pub fn deliveries(&self) -> &Deliveries {
+        &self.0.deliveries
+    }
+
     /// Whether an identity's own policies and that of the resource allow a request.
     pub(crate) fn allows(&self, request: &Request<'_>, of_resource: Option<&Policy>) -> bool {
         let principals = self.principals();
@@ -197,6 +226,26 @@ impl Cloud {
 
     pub(crate) fn buckets(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
         self.0.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn queues(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
+        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn bridge_of(&self, bucket: &str) -> Option<String> {
+        self.bridges().get(bucket).cloned()
+    }
+
+    pub(crate) fn arrived(&self) -> &Notify {
+        &self.0.arrived
+    }
+
+    fn bridges(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.bridges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn random(&self) -> &Random {

@@ -18,7 +18,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let cloud = Cloud::new();
-        cloud.create_bucket("eu", "eu-west-1");
+        cloud.create_bucket("europe", "eu-west-1");
         let server = S3Server::start(&cloud).expect("a port is free");
         let admin = cloud.admin();
         Self { cloud, server, admin }
@@ -29,12 +29,12 @@ impl Stage {
     }
 
     fn put(&self, key: &str, body: &str) {
-        assert_eq!(self.send(&Request::s3("PUT", &format!("/eu/{key}")).body(body)).status, 200);
+        assert_eq!(self.send(&Request::s3("PUT", &format!("/europe/{key}")).body(body)).status, 200);
     }
 }
 
 fn create(key: &str, body: impl Into<Vec<u8>>) -> Request {
-    Request::s3("PUT", &format!("/eu/{key}")).header("if-none-match", "*").body(body)
+    Request::s3("PUT", &format!("/europe/{key}")).header("if-none-match", "*").body(body)
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn of_64_creators_exactly_one_wins() {
         let winners: Vec<usize> = statuses.iter().filter(|(_, status)| *status == 200).map(|(who, _)| *who).collect();
         let losers = statuses.iter().filter(|(_, status)| *status == 412).count();
         assert_eq!((winners.len(), losers), (1, 63), "round {round}: {statuses:?}");
-        let held = stage.cloud.object("eu", &format!("slot/{round}")).expect("it is there");
+        let held = stage.cloud.object("europe", &format!("slot/{round}")).expect("it is there");
         assert_eq!(held, format!("creator {}", winners[0]), "the winner's bytes are those that stay");
     }
     assert_eq!(stage.server.meter().of("PutObject").requests, 20 * 64);
@@ -67,25 +67,25 @@ fn of_64_creators_exactly_one_wins() {
 #[test]
 fn an_object_comes_back_as_it_was_put() {
     let stage = Stage::new();
-    let put = Request::s3("PUT", "/eu/v1/a%20b%2Bc").body("hello").header("x-amz-storage-class", "STANDARD_IA");
+    let put = Request::s3("PUT", "/europe/v1/a%20b%2Bc").body("hello").header("x-amz-storage-class", "STANDARD_IA");
     let put = stage.send(&put);
     assert_eq!((put.status, put.header("etag")), (200, Some("\"5d41402abc4b2a76b9719d911017c592\"")));
     // What others compute for `hello`.
     assert_eq!(put.header("x-amz-checksum-crc64nvme"), Some("M3eFcAZSQlc="));
-    assert_eq!(stage.cloud.keys_in("eu"), ["v1/a b+c"]);
-    let get = Request::s3("GET", "/eu/v1/a%20b%2Bc").header("x-amz-checksum-mode", "ENABLED");
+    assert_eq!(stage.cloud.keys_in("europe"), ["v1/a b+c"]);
+    let get = Request::s3("GET", "/europe/v1/a%20b%2Bc").header("x-amz-checksum-mode", "ENABLED");
     let got = stage.send(&get);
     assert_eq!((got.status, got.text().as_str()), (200, "hello"));
     assert_eq!(got.header("x-amz-checksum-crc64nvme"), put.header("x-amz-checksum-crc64nvme"));
     assert_eq!(got.header("x-amz-checksum-type"), Some("FULL_OBJECT"));
     assert_eq!(got.header("x-amz-server-side-encryption"), Some("AES256"));
     assert_eq!(got.header("x-amz-storage-class"), Some("STANDARD_IA"));
-    let head = stage.send(&Request::s3("HEAD", "/eu/v1/a%20b%2Bc"));
+    let head = stage.send(&Request::s3("HEAD", "/europe/v1/a%20b%2Bc"));
     assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
-    assert_eq!(stage.send(&Request::s3("DELETE", "/eu/v1/a%20b%2Bc")).status, 204);
+    assert_eq!(stage.send(&Request::s3("DELETE", "/europe/v1/a%20b%2Bc")).status, 204);
     let gone = stage.send(&get);
     assert_eq!((gone.status, gone.xml("Code").as_deref()), (404, Some("NoSuchKey")));
-    assert_eq!(stage.send(&Request::s3("DELETE", "/eu/v1/a%20b%2Bc")).status, 204, "deleting is idempotent");
+    assert_eq!(stage.send(&Request::s3("DELETE", "/europe/v1/a%20b%2Bc")).status, 204, "deleting is idempotent");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn ranges_are_cut_as_asked() {
     let stage = Stage::new();
     stage.put("k", "0123456789");
     let ranged = |range: &str| {
-        let reply = stage.send(&Request::s3("GET", "/eu/k").header("range", range));
+        let reply = stage.send(&Request::s3("GET", "/europe/k").header("range", range));
         (reply.status, reply.text(), reply.header("content-range").map(str::to_owned))
     };
     assert_eq!(ranged("bytes=2-4"), (206, "234".to_owned(), Some("bytes 2-4/10".to_owned())));
@@ -110,7 +110,7 @@ fn lists_are_in_order_and_go_on_where_they_stopped() {
         stage.put(key, "x");
     }
     let list = |query: &str| {
-        let reply = stage.send(&Request::s3("GET", &format!("/eu?list-type=2{query}")));
+        let reply = stage.send(&Request::s3("GET", &format!("/europe?list-type=2{query}")));
         assert_eq!(reply.status, 200, "{}", reply.text());
         let prefixes = reply.xmls("CommonPrefixes").join("");
         let prefixes = prefixes.replace("<Prefix>", "").replace("</Prefix>", " ");
@@ -134,7 +134,7 @@ fn lists_are_in_order_and_go_on_where_they_stopped() {
         (keys, prefixes, pages),
         (vec!["b".into(), "d".into(), "\u{2192}".into()], vec!["a/".into(), "c/".into()], 5)
     );
-    let wrong = stage.send(&Request::s3("GET", "/eu?list-type=2&continuation-token=xyz"));
+    let wrong = stage.send(&Request::s3("GET", "/europe?list-type=2&continuation-token=xyz"));
     assert_eq!(wrong.xml("Code").as_deref(), Some("InvalidArgument"));
 }
 
@@ -150,17 +150,17 @@ fn a_body_that_does_not_match_its_checksum_is_refused() {
         ("x-amz-checksum-sha256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="),
         ("content-md5", "XUFAKrxLKna5cZ2REBfFkg=="),
     ] {
-        let put = |body: &str| stage.send(&Request::s3("PUT", "/eu/k").header(header, right).body(body));
+        let put = |body: &str| stage.send(&Request::s3("PUT", "/europe/k").header(header, right).body(body));
         let wrong = put("hellO");
         assert_eq!((wrong.status, wrong.xml("Code").as_deref()), (400, Some("BadDigest")), "{header}");
-        assert_eq!(stage.cloud.object("eu", "k"), None, "{header}: what was refused has no effect");
+        assert_eq!(stage.cloud.object("europe", "k"), None, "{header}: what was refused has no effect");
         let put = put("hello");
         assert_eq!(put.status, 200, "{header}: {}", put.text());
         if header.starts_with("x-amz") {
-            let got = stage.send(&Request::s3("GET", "/eu/k").header("x-amz-checksum-mode", "ENABLED"));
+            let got = stage.send(&Request::s3("GET", "/europe/k").header("x-amz-checksum-mode", "ENABLED"));
             assert_eq!((put.header(header), got.header(header)), (Some(right), Some(right)));
         }
-        stage.cloud.forget("eu", "k");
+        stage.cloud.forget("europe", "k");
     }
 }
 
@@ -180,14 +180,14 @@ fn whoever_signs_wrongly_is_refused() {
         let late = Request { skew, ..put() };
         assert_eq!(refused(late, &stage.admin), (403, "RequestTimeTooSkewed".to_owned()));
     }
-    assert!(stage.cloud.keys_in("eu").is_empty());
+    assert!(stage.cloud.keys_in("europe").is_empty());
     assert_eq!(refused(Request { skew: 600, ..put() }, &stage.admin), (200, String::new()));
 }
 
 #[test]
 fn a_bucket_is_reached_in_its_own_region_alone() {
     let stage = Stage::new();
-    let reply = stage.send(&Request::s3("HEAD", "/eu").region("us-east-1"));
+    let reply = stage.send(&Request::s3("HEAD", "/europe").region("us-east-1"));
     assert_eq!((reply.status, reply.header("x-amz-bucket-region")), (301, Some("eu-west-1")));
     let reply = stage.send(&create("k", "x").region("us-east-1"));
     assert_eq!((reply.status, reply.xml("Code").as_deref()), (301, Some("PermanentRedirect")));
@@ -195,7 +195,7 @@ fn a_bucket_is_reached_in_its_own_region_alone() {
     let reply = create("k", "x").region("us-east-1").send(regional.address(), &stage.admin).expect("it answers");
     assert_eq!((reply.status, reply.xml("Code").as_deref()), (400, Some("AuthorizationHeaderMalformed")));
     assert_eq!(create("k", "x").send(regional.address(), &stage.admin).expect("it answers").status, 200);
-    let reply = stage.send(&Request::s3("HEAD", "/eu"));
+    let reply = stage.send(&Request::s3("HEAD", "/europe"));
     assert_eq!((reply.status, reply.header("x-amz-bucket-region")), (200, Some("eu-west-1")));
     let reply = stage.send(&Request::s3("GET", "/asia/k"));
     assert_eq!((reply.status, reply.xml("Code").as_deref()), (404, Some("NoSuchBucket")));
@@ -204,19 +204,19 @@ fn a_bucket_is_reached_in_its_own_region_alone() {
 #[test]
 fn versions_are_kept_and_a_delete_marker_counts_as_absent() {
     let stage = Stage::new();
-    stage.cloud.keep_versions("eu");
+    stage.cloud.keep_versions("europe");
     let first = stage.send(&create("k", "one"));
     assert_eq!(stage.send(&create("k", "two")).status, 412);
-    let deleted = stage.send(&Request::s3("DELETE", "/eu/k"));
+    let deleted = stage.send(&Request::s3("DELETE", "/europe/k"));
     assert_eq!(deleted.header("x-amz-delete-marker"), Some("true"));
-    assert_eq!(stage.send(&Request::s3("GET", "/eu/k")).status, 404);
+    assert_eq!(stage.send(&Request::s3("GET", "/europe/k")).status, 404);
     assert_eq!(stage.send(&create("k", "three")).status, 200);
     let id = first.header("x-amz-version-id").expect("it has a version").to_owned();
-    assert_eq!(stage.send(&Request::s3("GET", &format!("/eu/k?versionId={id}"))).text(), "one");
-    assert_eq!(stage.send(&Request::s3("GET", "/eu?versions")).xmls("VersionId").len(), 3);
-    assert_eq!(stage.send(&Request::s3("DELETE", &format!("/eu/k?versionId={id}"))).status, 204);
-    assert_eq!(stage.send(&Request::s3("GET", &format!("/eu/k?versionId={id}"))).status, 404);
-    assert_eq!(stage.send(&Request::s3("GET", "/eu/k")).text(), "three");
+    assert_eq!(stage.send(&Request::s3("GET", &format!("/europe/k?versionId={id}"))).text(), "one");
+    assert_eq!(stage.send(&Request::s3("GET", "/europe?versions")).xmls("VersionId").len(), 3);
+    assert_eq!(stage.send(&Request::s3("DELETE", &format!("/europe/k?versionId={id}"))).status, 204);
+    assert_eq!(stage.send(&Request::s3("GET", &format!("/europe/k?versionId={id}"))).status, 404);
+    assert_eq!(stage.send(&Request::s3("GET", "/europe/k")).text(), "three");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use s3s::{
 use super::{access, service::Store};
 use crate::{
     bucket::{Demand, Object, Query, Unmet, Version, hex},
-    time::now,
+    events::Event,
+    time::{iso, now},
 };
 
 /// The most that a page of a list holds.
@@ -23,6 +24,8 @@ const PAGE_MAX: usize = 1_000;
 impl Store {
     pub(super) async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let trailers = request.trailing_headers.clone();
+        let principal =
+            request.credentials.as_ref().map_or(String::new(), |credentials| credentials.access_key.clone());
         let mut input = request.input;
         let bytes = match input.body.take() {
             Some(body) => Body::from(body).collect().await.map_err(|error| broken(&*error))?.to_bytes(),
@@ -57,9 +60,23 @@ impl Store {
             Unmet::Differs => s3_error!(PreconditionFailed, "At least one of the pre-conditions did not hold"),
             Unmet::Missing => s3_error!(NoSuchKey, "The key `{}` does not exist", input.key),
         })?;
+        let region = bucket.region.clone();
+        // While the lock is held, so that sequence numbers of a key are in the order of its changes.
+        let sequence = self.cloud.next_sequence();
         drop(buckets);
         let object = version.object.clone().expect("an object was put");
         let checksum = object.checksum.clone();
+        self.cloud.tell(&Event {
+            name: "ObjectCreated:Put",
+            bucket: input.bucket,
+            region,
+            key: input.key,
+            object: Some((object.bytes.len(), object.etag.clone())),
+            version: shown(&version),
+            principal,
+            time: iso(version.since),
+            sequence,
+        });
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(object.etag.clone())),
             checksum_crc32: checksum.checksum_crc32,
@@ -225,17 +242,33 @@ impl Store {
         }))
     }
 
-    pub(super) fn delete(&self, input: &DeleteObjectInput) -> S3Result<S3Response<DeleteObjectOutput>> {
+    pub(super) fn delete(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let principal =
+            request.credentials.as_ref().map_or(String::new(), |credentials| credentials.access_key.clone());
+        let input = request.input;
         if input.if_match.is_some() {
             return Err(s3_error!(NotImplemented, "A delete takes no condition here"));
         }
         let mut buckets = self.cloud.buckets();
         let bucket = buckets.get_mut(&input.bucket).ok_or_else(|| s3_error!(NoSuchBucket))?;
-        let marker = bucket.delete(&input.key, input.version_id.as_deref(), now());
+        let time = now();
+        let marker = bucket.delete(&input.key, input.version_id.as_deref(), time);
+        let (region, sequence) = (bucket.region.clone(), self.cloud.next_sequence());
         drop(buckets);
+        self.cloud.tell(&Event {
+            name: if marker.is_some() { "ObjectRemoved:DeleteMarkerCreated" } else { "ObjectRemoved:Delete" },
+            bucket: input.bucket,
+            region,
+            key: input.key,
+            object: None,
+            version: marker.as_ref().and_then(shown),
+            principal,
+            time: iso(time),
+            sequence,
+        });
         let output = DeleteObjectOutput {
             delete_marker: marker.as_ref().map(|_| true),
-            version_id: marker.as_ref().and_then(shown).or_else(|| input.version_id.clone()),
+            version_id: marker.as_ref().and_then(shown).or(input.version_id),
             ..DeleteObjectOutput::default()
         };
         Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))

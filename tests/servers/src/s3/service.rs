@@ -26,7 +26,7 @@ impl S3 for Store {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
-        self.delete(&request.input)
+        self.delete(request)
     }
 
     async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> Answer<ListObjectsV2Output> {
@@ -216,6 +216,16 @@ impl S3 for Store {
                 topic_configurations: configured.topic_configurations,
             })
         })
+    }
+
+    async fn put_bucket_notification_configuration(
+        &self,
+        request: S3Request<PutBucketNotificationConfigurationInput>,
+    ) -> Answer<PutBucketNotificationConfigurationOutput> {
+        let input = request.input;
+        let validates = !input.skip_destination_validation.unwrap_or(false);
+        self.cloud.configure_notifications(&input.bucket, input.notification_configuration, validates)?;
+        Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
     }
 
     async fn get_bucket_ownership_controls(

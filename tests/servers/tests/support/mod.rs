@@ -12,46 +12,46 @@ use sha2::{Digest, Sha256};
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub service: &'static str,
-    pub region: String,
-    pub method: &'static str,
+pub(crate) struct Request {
+    pub(crate) service: &'static str,
+    pub(crate) region: String,
+    pub(crate) method: &'static str,
     /// Percent-encoded, as is the query.
-    pub path: String,
-    pub query: Vec<(String, String)>,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Seconds by which the clock of the client is ahead.
-    pub skew: i64,
+    pub(crate) skew: i64,
 }
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// Names in small letters.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// What stands between the first `<name>` and its end.
-    pub fn xml(&self, name: &str) -> Option<String> {
+    pub(crate) fn xml(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
     }
 
     /// All that stand so.
-    pub fn xmls(&self, name: &str) -> Vec<String> {
+    pub(crate) fn xmls(&self, name: &str) -> Vec<String> {
         let (text, opens, closes) = (self.text(), format!("<{name}>"), format!("</{name}>"));
         let parts = text.split(&opens).skip(1);
         parts.filter_map(|rest| Some(rest.split_once(&closes)?.0.to_owned())).collect()
@@ -59,7 +59,7 @@ impl Reply {
 }
 
 impl Request {
-    pub fn s3(method: &'static str, path: &str) -> Self {
+    pub(crate) fn s3(method: &'static str, path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let pair = |pair: &str| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -77,23 +77,23 @@ impl Request {
         }
     }
 
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn region(mut self, region: &str) -> Self {
+    pub(crate) fn region(mut self, region: &str) -> Self {
         region.clone_into(&mut self.region);
         self
     }
 
     /// Sends it on a connection of its own, and reads to the end.
-    pub fn send(&self, address: SocketAddr, keys: &Keys) -> io::Result<Reply> {
+    pub(crate) fn send(&self, address: SocketAddr, keys: &Keys) -> io::Result<Reply> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         stream.write_all(&self.signed(address, keys))?;
@@ -178,7 +178,7 @@ fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
