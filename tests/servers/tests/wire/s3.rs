@@ -1,13 +1,9 @@
-//! The S3 server against a client that shares no code with it.
-
-#![allow(clippy::disallowed_methods, reason = "tests of a server have threads and a clock")]
-
-mod support;
+//! Keys and bytes: what is put, got, listed, deleted, refused.
 
 use std::{sync::Barrier, thread};
 
+use crate::client::{Reply, Request};
 use servers::{Cloud, Keys, S3Server};
-use support::{Reply, Request};
 
 struct Stage {
     cloud: Cloud,
