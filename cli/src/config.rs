@@ -204,7 +204,9 @@ fn place(bucket: &str, folder: &Path) -> Result<Place, String> {
             Ok(url) => Ok(Place::S3(Box::new(url))),
             Err(error) => Err(error.to_string()),
         },
-        Some((scheme @ ("s3" | "az" | "gs"), _)) => {
+        #[cfg(not(feature = "s3"))]
+        Some(("s3", _)) => Err(format!("this build has no buckets on S3; build it with the feature s3: {bucket}")),
+        Some((scheme @ ("az" | "gs"), _)) => {
             Err(format!("this build has no buckets of the kind {scheme}: yet; {} are there: {bucket}", kinds()))
         }
         _ => Err(format!("a bucket is one of {}, and not {bucket:?}", kinds())),
