@@ -6,6 +6,7 @@ use aws_config::{
     BehaviorVersion, Region, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
     timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -14,11 +15,13 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Where a client works, and as whom.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Access<'a> {
     pub(crate) region: &'a str,
     pub(crate) endpoint: Option<&'a str>,
     pub(crate) profile: Option<&'a str>,
+    /// Instead of those of the usual chain.
+    pub(crate) credentials: Option<SharedCredentialsProvider>,
 }
 
 impl Access<'_> {
@@ -37,6 +40,9 @@ impl Access<'_> {
         }
         if let Some(profile) = self.profile {
             loader = loader.profile_name(profile);
+        }
+        if let Some(credentials) = self.credentials {
+            loader = loader.credentials_provider(credentials);
         }
         loader.load().await
     }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sqs::{
     Client,
     types::{
@@ -67,13 +68,18 @@ struct RedrivePolicy {
 impl Queue {
     /// The queue at this place. Nothing is asked yet, but for the credentials if they come from the network.
     pub async fn connect(url: &QueueUrl) -> Self {
-        // Whoever asks here asks again in time, and the alarm is not to wait for the retries.
-        Self::with(url, 0).await
+        Self::with(url, None).await
     }
 
-    async fn with(url: &QueueUrl, retries: u32) -> Self {
-        let access = Access { region: url.region(), endpoint: url.endpoint(), profile: url.profile() };
-        let client = Client::new(&access.config(retries, LONG_POLL).await);
+    /// The same with credentials that are not those of the usual chain.
+    pub async fn connect_as(url: &QueueUrl, credentials: impl ProvideCredentials + 'static) -> Self {
+        Self::with(url, Some(SharedCredentialsProvider::new(credentials))).await
+    }
+
+    async fn with(url: &QueueUrl, credentials: Option<SharedCredentialsProvider>) -> Self {
+        let access = Access { region: url.region(), endpoint: url.endpoint(), profile: url.profile(), credentials };
+        // Whoever asks here asks again in time, and the alarm is not to wait for the retries.
+        let client = Client::new(&access.config(0, LONG_POLL).await);
         let address = OnceCell::new_with(url.address().map(str::to_owned));
         Self { client, url: url.clone(), on: format!("the queue {}", url.name()), address }
     }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use replica::ports::BucketError;
 
 use super::{
@@ -30,28 +31,41 @@ pub(super) struct Services {
 }
 
 impl Services {
-    async fn of(site: &Place) -> Self {
-        let (region, profile) = (&*site.region, site.bucket.profile());
-        let config = Access { region, endpoint: site.bucket.endpoint(), profile }.config(RETRIES, Duration::ZERO).await;
-        let style = aws_sdk_s3::config::Builder::from(&config).force_path_style(site.bucket.style() == Style::Path);
-        let s3 = aws_sdk_s3::Client::from_conf(style.build());
-        // Topics are where queues are: what stands in for one of the services stands in for both. A region without a queue
-        // may be heard all the same.
-        let (endpoint, profile) = match &site.queue {
-            Some(queue) => (queue.endpoint(), queue.profile()),
-            None => (site.bucket.endpoint(), profile),
+    async fn of(site: &Place, credentials: Option<&SharedCredentialsProvider>, topics: Option<&str>) -> Self {
+        let config = |endpoint, profile| {
+            Access { region: &site.region, endpoint, profile, credentials: credentials.cloned() }
+                .config(RETRIES, Duration::ZERO)
         };
-        let config = Access { region, endpoint, profile }.config(RETRIES, Duration::ZERO).await;
-        Self { s3, sqs: aws_sdk_sqs::Client::new(&config), sns: aws_sdk_sns::Client::new(&config) }
+        let of_bucket = (site.bucket.endpoint(), site.bucket.profile());
+        // A region without a queue may be heard all the same.
+        let of_queue = site.queue.as_ref().map_or(of_bucket, |queue| (queue.endpoint(), queue.profile()));
+        let s3 = config(of_bucket.0, of_bucket.1).await;
+        let s3 = aws_sdk_s3::config::Builder::from(&s3).force_path_style(site.bucket.style() == Style::Path).build();
+        Self {
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            sqs: aws_sdk_sqs::Client::new(&config(of_queue.0, of_queue.1).await),
+            // Topics are where queues are, unless told otherwise.
+            sns: aws_sdk_sns::Client::new(&config(topics.or(of_queue.0), of_queue.1).await),
+        }
     }
 }
 
 impl Cloud {
     /// The services of the plan's regions. Nothing is asked yet, but for the credentials if they come from the network.
     pub async fn connect(plan: Plan) -> Self {
+        Self::with(plan, None, None).await
+    }
+
+    /// The same with credentials that are not those of the usual chain, and with the address of the topics where that is not
+    /// that of the queues.
+    pub async fn connect_as(plan: Plan, credentials: impl ProvideCredentials + 'static, topics: Option<&str>) -> Self {
+        Self::with(plan, Some(SharedCredentialsProvider::new(credentials)), topics).await
+    }
+
+    async fn with(plan: Plan, credentials: Option<SharedCredentialsProvider>, topics: Option<&str>) -> Self {
         let mut services = Vec::new();
         for site in &plan.sites {
-            services.push(Services::of(site).await);
+            services.push(Services::of(site, credentials.as_ref(), topics).await);
         }
         Self { plan, services }
     }
