@@ -46,13 +46,13 @@ if [[ -z $listens ]] || grep -qv "127\.0\.0\.1:$port" <<<"$listens"; then
 fi
 
 # Without the variable the tests fail, so they cannot be passed over.
-export ARCHIPELAGO_TEST_S3="http://127.0.0.1:$port" ARCHIPELAGO_TEST_CFN_LINT="$PWD/$venv/bin/cfn-lint"
+export ARCHIPELAGO_TEST_S3="http://127.0.0.1:$port" ARCHIPELAGO_TEST_CFN_LINT="$(realpath "$venv")/bin/cfn-lint"
 export AWS_ACCESS_KEY_ID=AKIAEXAMPLE AWS_SECRET_ACCESS_KEY=secret AWS_EC2_METADATA_DISABLED=true
 timeout 540 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" -- "$@" | tee "$log.out"
 # Nor may there be none of them.
 ran=$(grep -c '^test result: ok\. [1-9][0-9]* passed' "$log.out" || true)
 rm -f "$log.out"
-if ((ran != 2)); then
+if ((ran < ($# ? 1 : 2))); then
     echo "not all tests have run against moto" >&2
     exit 1
 fi
