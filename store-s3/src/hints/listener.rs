@@ -85,7 +85,7 @@ impl Shared {
     pub(super) fn trouble(&self) -> Option<String> {
         let troubles = lock(&self.troubles);
         let (work, (since, why)) = troubles.first_key_value()?;
-        Some(format!("queue {}: {} since {since}: {why}", self.name, work.says()))
+        Some(format!("queue {}: since {since} {}: {why}", self.name, work.says()))
     }
 
     fn fails(&self, work: Work, error: &BucketError) {

@@ -45,30 +45,15 @@ impl Cloud {
             }
         }
         let (account, found) = self.look().await?;
+        // Where there is no account there is neither queue nor topic, and nothing that names it.
         let account = account.unwrap_or_default();
-        let mut later = self.differences(Some(&account), &found);
-        // Topics take part in this only once the account is known: those that are missing are made first.
-        for (site, services) in self.plan.sites.iter().zip(&self.services) {
-            for difference in later.iter().filter(|difference| difference.region == site.name) {
-                if difference.part == Part::Topic {
-                    self.create(site, services, Part::Topic).await?;
-                }
-            }
-        }
-        let is_topic = |difference: &Difference| difference.part == Part::Topic;
-        if later.iter().any(is_topic) {
-            changed.extend(later.iter().filter(|difference| is_topic(difference)).cloned());
-            let (_, found) = self.look().await?;
-            later = self.differences(Some(&account), &found);
-            self.settle(&account, &found, &later).await?;
-        } else {
-            self.settle(&account, &found, &later).await?;
-        }
-        changed.extend(later);
+        let differences = self.differences(Some(&account), &found);
+        self.settle(&account, &found, &differences).await?;
+        changed.extend(differences);
         Ok(changed)
     }
 
-    /// Makes one of the things that have a name. Returns whether the part is one of these, and could be made already.
+    /// Makes one of the things that have a name. Returns whether the part is one of these.
     async fn create(&self, site: &Place, services: &Services, part: Part) -> Result<bool, BucketError> {
         match part {
             Part::Bucket => create_bucket(site, services).await?,
