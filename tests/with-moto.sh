@@ -15,7 +15,7 @@ if [[ $(cat "$venv/pinned" 2>/dev/null) != "$pinned" ]]; then
 fi
 
 # What was built before is not waited for with a server at hand.
-tests=(-p store-s3 --features provision --test moto --test moto_queues)
+tests=(-p store-s3 -p cli --features store-s3/provision --test moto --test moto_queues --test on_moto)
 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" --no-run
 
 port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -52,7 +52,7 @@ timeout 540 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" -- "$@"
 # Nor may there be none of them.
 ran=$(grep -c '^test result: ok\. [1-9][0-9]* passed' "$log.out" || true)
 rm -f "$log.out"
-if ((ran < ($# ? 1 : 2))); then
+if ((ran < ($# ? 1 : 3))); then
     echo "not all tests have run against moto" >&2
     exit 1
 fi
