@@ -90,8 +90,8 @@ pub(crate) enum Command {
     Apply {
         /// The file to read; - or nothing is standard input
         file: Option<PathBuf>,
-        /// Remember how many lines of this source are done, in the same segment as what they did. The same command, repeated
-        /// after a crash, goes on where the durable state ends: no line is lost or applied twice
+        /// Remember how many lines of this source are done, in the same segment as what they did. The same command,
+        /// repeated after a crash, goes on where the durable state ends: no line is lost or applied twice
         #[arg(long, value_name = "NAME")]
         resume: Option<String>,
         /// Count lines that are wrong, and go on

@@ -157,8 +157,9 @@ pub(crate) fn with_directories(names: &[String]) -> Outcome<String> {
     Ok(text)
 }
 
-/// The text of a configuration with a bucket on S3 for each of these regions, called after `name` and the region, and a queue of
-/// the same name unless they poll. With an endpoint all is there, and else on AWS, in the regions that bear these names.
+/// The text of a configuration with a bucket on S3 for each of these regions, called after `name` and the region, and a
+/// queue of the same name unless they poll. With an endpoint all is there, and else on AWS, in the regions that bear
+/// these names.
 #[cfg(feature = "s3")]
 pub(crate) fn on_s3(name: &str, endpoint: Option<&str>, polls: bool, regions: &[String]) -> Outcome<String> {
     let mut text = String::from(

@@ -82,8 +82,8 @@ impl Session {
         Ok(replica)
     }
 
-    /// The same, and goes on reading: as soon as something appears, where a directory tells, or the region's queue if it is
-    /// to be read.
+    /// The same, and goes on reading: as soon as something appears, where a directory tells, or the region's queue if
+    /// it is to be read.
     pub(crate) async fn follow(&self, takes_hints: bool) -> Outcome<&'static Replica> {
         self.check_presence().await?;
         let mut builder = self.builder();
@@ -158,8 +158,8 @@ impl Session {
         lost.cloned().collect()
     }
 
-    /// Nothing is to be seen from a region whose directory is missing, or whose bucket refuses. One that is out of reach may be
-    /// back soon, and the others are there.
+    /// Nothing is to be seen from a region whose directory is missing, or whose bucket refuses. One that is out of
+    /// reach may be back soon, and the others are there.
     async fn check_presence(&self) -> Outcome<()> {
         let region = self.region();
         if let Some(path) = region.missing() {

@@ -1,5 +1,6 @@
-//! The command on S3, as a new user would try it, against moto. Started by tests/with-moto.sh, which tells the address and gives
-//! credentials; without that these tests fail. What moto does otherwise than AWS is told in store-s3/tests/moto_queues.rs.
+//! The command on S3, as a new user would try it, against moto. Started by tests/with-moto.sh, which tells the address
+//! and gives credentials; without that these tests fail. What moto does otherwise than AWS is told in
+//! store-s3/tests/moto_queues.rs.
 
 mod support;
 

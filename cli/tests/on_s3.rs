@@ -1,4 +1,5 @@
-//! What the command says of buckets on S3 without asking any: configurations, what is printed, and what is wrong at start.
+//! What the command says of buckets on S3 without asking any: configurations, what is printed, and what is wrong at
+//! start.
 
 mod support;
 

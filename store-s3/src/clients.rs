@@ -25,8 +25,8 @@ pub(crate) struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// What all clients of these share. `retries` is how often a call is tried again by the SDK; what asks in a loop of its own
-    /// wants none. `wait` is how long the service may take to have something to say.
+    /// What all clients of these share. `retries` is how often a call is tried again by the SDK; what asks in a loop of
+    /// its own wants none. `wait` is how long the service may take to have something to say.
     pub(crate) async fn config(self, retries: u32, wait: Duration) -> SdkConfig {
         let times = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(wait + ATTEMPT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())

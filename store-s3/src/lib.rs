@@ -16,9 +16,9 @@
 //! # }
 //! ```
 //!
-//! With the feature `hints`, which is on by default, [`SqsHints`] tell of new objects in the peers' buckets as a queue hears of
-//! them, and [`DeadLetters`] are what nobody could understand. With `provision` a [`Plan`] says what the regions need of AWS,
-//! and [`Cloud`] checks and makes it.
+//! With the feature `hints`, which is on by default, [`SqsHints`] tell of new objects in the peers' buckets as a queue
+//! hears of them, and [`DeadLetters`] are what nobody could understand. With `provision` a [`Plan`] says what the
+//! regions need of AWS, and [`Cloud`] checks and makes it.
 //!
 //! It stands on the official SDK, trimmed to one TLS stack and without its retries:
 //! `docs/decisions/0017-the-aws-sdk-trimmed.md`.

@@ -1,5 +1,5 @@
-//! Provisioning, hints and dead letters against moto's S3, SNS and SQS, which no one here wrote. Started by tests/with-moto.sh,
-//! which tells the address and gives credentials; without that these tests fail.
+//! Provisioning, hints and dead letters against moto's S3, SNS and SQS, which no one here wrote. Started by
+//! tests/with-moto.sh, which tells the address and gives credentials; without that these tests fail.
 //!
 //! moto is known to differ from AWS. Each test that meets a difference names it:
 //!

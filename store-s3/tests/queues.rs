@@ -1,5 +1,5 @@
-//! Hints, provisioning and roles against the servers of this repository: what was provisioned is what makes hints arrive, what
-//! is printed is what is enforced, and a queue that is away or full of garbage holds up nothing.
+//! Hints, provisioning and roles against the servers of this repository: what was provisioned is what makes hints
+//! arrive, what is printed is what is enforced, and a queue that is away or full of garbage holds up nothing.
 
 use std::{future::Future, time::Duration};
 
@@ -296,8 +296,8 @@ async fn a_role_may_do_what_it_must_and_nothing_else() {
     assert_eq!(refused.raw_response().map(|answer| answer.status().as_u16()), Some(403), "{refused:?}");
 }
 
-/// With the policies that are printed a replica does all that it does: it opens, is probed, writes, hears of the others, reads
-/// them, takes a snapshot, and ends.
+/// With the policies that are printed a replica does all that it does: it opens, is probed, writes, hears of the
+/// others, reads them, takes a snapshot, and ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_lives_with_the_printed_policies_alone() {
     let world = World::provisioned().await;

@@ -91,7 +91,8 @@ impl DeadLetters {
         Ok(state.waiting + state.under_way)
     }
 
-    /// At most `limit` letters, the oldest first, and leaves them there. Meanwhile, at most for a minute, nobody else sees them.
+    /// At most `limit` letters, the oldest first, and leaves them there. Meanwhile, at most for a minute, nobody else
+    /// sees them.
     ///
     /// # Errors
     ///
@@ -123,12 +124,13 @@ impl DeadLetters {
         outcome.map(|()| found.into_values().take(limit).collect())
     }
 
-    /// Sends at most `limit` letters back to the queue, and deletes each here once it is there. What nobody can understand comes
-    /// back.
+    /// Sends at most `limit` letters back to the queue, and deletes each here once it is there. What nobody can
+    /// understand comes back.
     ///
     /// # Errors
     ///
-    /// `Refused` when that is not allowed, `Unavailable` when the service does not answer. What was not sent is still here.
+    /// `Refused` when that is not allowed, `Unavailable` when the service does not answer. What was not sent is still
+    /// here.
     ///
     /// Cost: for ten letters twelve requests.
     pub async fn replay(&self, limit: usize) -> Result<Replayed, BucketError> {
@@ -170,7 +172,8 @@ impl DeadLetters {
     ///
     /// # Errors
     ///
-    /// `Refused` when that is not allowed, `Unavailable` when the service does not answer, or did the same within a minute.
+    /// `Refused` when that is not allowed, `Unavailable` when the service does not answer, or did the same within a
+    /// minute.
     pub async fn purge(&self) -> Result<u64, BucketError> {
         let count = self.count().await?;
         self.letters.purge().await.map(|()| count)

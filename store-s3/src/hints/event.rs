@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::decode;
 
-/// The longest message that is read, in bytes. An event is at most 64 KiB, and quoted in the envelope of a topic at most a few
-/// times that.
+/// The longest message that is read, in bytes. An event is at most 64 KiB, and quoted in the envelope of a topic at
+/// most a few times that.
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// How many objects of one message are told one by one; of more it is told that there are some.
@@ -23,8 +23,8 @@ const MAJOR: &str = "2.";
 /// What a message points to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// These objects were created: their keys without the bucket's prefix. Not one at all when the message is about something
-    /// else: a test event, another bucket or prefix, a deletion.
+    /// These objects were created: their keys without the bucket's prefix. Not one at all when the message is about
+    /// something else: a test event, another bucket or prefix, a deletion.
     Created(BTreeSet<String>),
     /// Something was, and it is not known what: look everywhere.
     Something,
@@ -58,7 +58,8 @@ impl Poison {
     }
 }
 
-/// A bucket of which a queue tells: its name, and the prefix below which objects are its own, empty or with a `/` at its end.
+/// A bucket of which a queue tells: its name, and the prefix below which objects are its own, empty or with a `/` at
+/// its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// The name of the bucket.

@@ -37,8 +37,8 @@ struct UnderWay {
 }
 
 impl Ledger {
-    /// Notes a message and gives numbers to its hints. None when it is under way already and has come again: whoever is told
-    /// twice looks twice.
+    /// Notes a message and gives numbers to its hints. None when it is under way already and has come again: whoever is
+    /// told twice looks twice.
     pub(super) fn receive(&mut self, handle: Handle, hints: usize, now: Duration) -> Vec<u64> {
         if let Some(known) = self.messages.get_mut(&handle.id) {
             // SUBTLE: deleting by an older receipt is answered with success, and the message comes again.

@@ -1,4 +1,5 @@
-//! The two loops behind a source of hints: one receives, the other deletes what is dealt with and extends what is not yet.
+//! The two loops behind a source of hints: one receives, the other deletes what is dealt with and extends what is not
+//! yet.
 
 use core::time::Duration;
 use std::{

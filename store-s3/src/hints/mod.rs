@@ -41,22 +41,22 @@ const HINTS_WAITING: usize = 256;
 
 /// Tells of new objects in the peers' buckets, as a queue hears of them from S3.
 ///
-/// It asks the queue with a long poll, and tells each object that a message names. When all that a message named has been
-/// pulled the message is deleted; until then it is kept from others. What concerns no bucket of `sources` is deleted at once.
-/// What cannot be understood is left alone: after it has been received a few times the queue's redrive policy puts it into
-/// the dead-letter queue ([`DeadLetters`]), and meanwhile it holds up nothing.
+/// It asks the queue with a long poll, and tells each object that a message names. When all that a message named has
+/// been pulled the message is deleted; until then it is kept from others. What concerns no bucket of `sources` is
+/// deleted at once. What cannot be understood is left alone: after it has been received a few times the queue's redrive
+/// policy puts it into the dead-letter queue ([`DeadLetters`]), and meanwhile it holds up nothing.
 ///
 /// A queue has one reader: whoever receives a message receives it alone. Give each replica a queue of its own.
 ///
 /// # When the queue is away
 ///
-/// The engine polls, as without hints. [`Hints::trouble`] says since when and why, and a warning is logged at the beginning and
-/// a line at the end. Meanwhile the queue is asked again after 1 second, 2, 4, and so on up to a minute.
+/// The engine polls, as without hints. [`Hints::trouble`] says since when and why, and a warning is logged at the
+/// beginning and a line at the end. Meanwhile the queue is asked again after 1 second, 2, 4, and so on up to a minute.
 ///
 /// # Cost
 ///
-/// While nothing happens one request in 20 seconds: 4,320 a day. A request for at most ten messages, and one for deleting up to
-/// ten. Memory: at most 64 messages are under way, and ten bodies of at most 1 MiB are held at a time.
+/// While nothing happens one request in 20 seconds: 4,320 a day. A request for at most ten messages, and one for
+/// deleting up to ten. Memory: at most 64 messages are under way, and ten bodies of at most 1 MiB are held at a time.
 pub struct SqsHints {
     hints: sync::Mutex<mpsc::Receiver<Hint>>,
     finished: mpsc::Sender<Handle>,
@@ -67,8 +67,8 @@ pub struct SqsHints {
 impl SqsHints {
     /// Begins to listen, on the tokio runtime that it is called on, until it is dropped.
     ///
-    /// Nothing is asked before it returns: a queue that is away is [trouble](Hints::trouble), and no reason not to begin. Ask
-    /// [`Queue::state`] first to find a wrong name or a missing permission at once.
+    /// Nothing is asked before it returns: a queue that is away is [trouble](Hints::trouble), and no reason not to
+    /// begin. Ask [`Queue::state`] first to find a wrong name or a missing permission at once.
     ///
     /// # Panics
     ///

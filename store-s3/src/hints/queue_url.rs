@@ -1,4 +1,5 @@
-//! Where a queue is, in one line: `https://sqs.eu-west-1.amazonaws.com/123456789012/likes-eu` or `sqs://likes-eu?region=eu-west-1`.
+//! Where a queue is, in one line: `https://sqs.eu-west-1.amazonaws.com/123456789012/likes-eu` or
+//! `sqs://likes-eu?region=eu-west-1`.
 
 use core::{fmt, str::FromStr};
 
@@ -16,8 +17,8 @@ use url::{Host, Url, form_urlencoded};
 /// # Ok::<(), replica::ports::BucketError>(())
 /// ```
 ///
-/// The first form is what SQS calls the queue. The second names it, and SQS is asked for the address once, which takes the
-/// permission `sqs:GetQueueUrl`. After either come any of these, each at most once:
+/// The first form is what SQS calls the queue. The second names it, and SQS is asked for the address once, which takes
+/// the permission `sqs:GetQueueUrl`. After either come any of these, each at most once:
 ///
 /// | parameter | meaning | without it |
 /// |---|---|---|
@@ -171,7 +172,8 @@ impl fmt::Display for QueueUrl {
     }
 }
 
-/// What the address says that SQS gives to a queue: `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or that on another host.
+/// What the address says that SQS gives to a queue: `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME`, or that on another
+/// host.
 fn addressed(address: &str) -> Result<QueueUrl, BucketError> {
     let shape = "it is `https://sqs.REGION.amazonaws.com/ACCOUNT/NAME` or `sqs://NAME?region=REGION`";
     let url = Url::parse(address).map_err(|_| refused(shape))?;

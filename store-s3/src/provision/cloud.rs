@@ -56,8 +56,8 @@ impl Cloud {
         Self::with(plan, None, None).await
     }
 
-    /// The same with credentials that are not those of the usual chain, and with the address of the topics where that is not
-    /// that of the queues.
+    /// The same with credentials that are not those of the usual chain, and with the address of the topics where that
+    /// is not that of the queues.
     pub async fn connect_as(plan: Plan, credentials: impl ProvideCredentials + 'static, topics: Option<&str>) -> Self {
         Self::with(plan, Some(SharedCredentialsProvider::new(credentials)), topics).await
     }
@@ -80,7 +80,8 @@ impl Cloud {
     ///
     /// # Errors
     ///
-    /// `Refused` when something may not be looked at, which names the permission; `Unavailable` when a service does not answer.
+    /// `Refused` when something may not be looked at, which names the permission; `Unavailable` when a service does not
+    /// answer.
     ///
     /// Cost: about 15 requests for each region.
     pub async fn check(&self) -> Result<Vec<Difference>, BucketError> {

@@ -22,14 +22,15 @@ use super::{
 use crate::calls::{Call, explain};
 
 impl Cloud {
-    /// Carries the plan out: creates what is missing, and narrows what is wider than needed. Returns what it changed, and
-    /// nothing at all where everything is there.
+    /// Carries the plan out: creates what is missing, and narrows what is wider than needed. Returns what it changed,
+    /// and nothing at all where everything is there.
     ///
     /// It may be repeated at any time, also after it failed half-way.
     ///
     /// # Errors
     ///
-    /// `Refused` when something may not be done, which names the permission; `Unavailable` when a service does not answer.
+    /// `Refused` when something may not be done, which names the permission; `Unavailable` when a service does not
+    /// answer.
     ///
     /// Cost: what [`check`](Self::check) costs, twice, and one request or two for each change.
     pub async fn provision(&self) -> Result<Vec<Difference>, BucketError> {
@@ -79,7 +80,8 @@ impl Cloud {
         Ok(true)
     }
 
-    /// Sets what differs of things that are there, in the order of the parts: a bucket is told of a topic that takes its word.
+    /// Sets what differs of things that are there, in the order of the parts: a bucket is told of a topic that takes
+    /// its word.
     async fn settle(&self, account: &str, found: &[Found], differences: &[Difference]) -> Result<(), BucketError> {
         let mut parts: Vec<Part> = differences.iter().map(|difference| difference.part).collect();
         parts.sort_unstable();

@@ -4,7 +4,8 @@ use replica::ports::{BucketError, Outcome};
 
 use crate::{QueueUrl, S3Url};
 
-/// The regions of AWS that are off until an account switches them on. A topic there, or a queue, is another principal's.
+/// The regions of AWS that are off until an account switches them on. A topic there, or a queue, is another
+/// principal's.
 const OPT_IN: [&str; 17] = [
     "af-south-1",
     "ap-east-1",
@@ -40,8 +41,9 @@ pub struct Site {
 
 /// What must be there for some regions to work together.
 ///
-/// In each region a bucket; where a region has a queue, that and a dead-letter queue; where another region has one, a topic
-/// beside the bucket, which the bucket tells of each new object in a log, and to which the others' queues are subscribed.
+/// In each region a bucket; where a region has a queue, that and a dead-letter queue; where another region has one, a
+/// topic beside the bucket, which the bucket tells of each new object in a log, and to which the others' queues are
+/// subscribed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) sites: Vec<Place>,

@@ -83,7 +83,8 @@ fn writer(site: &Place) -> Vec<Value> {
     statements
 }
 
-/// Reading a bucket, and what is not there: who may not list is told 403 instead of 404, and could not tell a log's end.
+/// Reading a bucket, and what is not there: who may not list is told 403 instead of 404, and could not tell a log's
+/// end.
 fn reading(site: &Place) -> Vec<Value> {
     let name: String = site.name.chars().filter(char::is_ascii_alphanumeric).collect();
     let mut statements = vec![
@@ -91,7 +92,8 @@ fn reading(site: &Place) -> Vec<Value> {
             "Sid": format!("Read{name}"), "Effect": "Allow", "Action": "s3:GetObject",
             "Resource": site.objects_arn("v1/")
         }),
-        // SUBTLE: a GET has no `s3:prefix`. Without `IfExists` it would be refused the right to list, and get 403 for 404.
+        // SUBTLE: a GET has no `s3:prefix`. Without `IfExists` it would be refused the right to list, and get 403 for
+        // 404.
         json!({
             "Sid": format!("List{name}"), "Effect": "Allow", "Action": "s3:ListBucket",
             "Resource": site.bucket_arn(),

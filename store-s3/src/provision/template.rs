@@ -14,8 +14,8 @@ const ACCOUNT: &str = "${AWS::AccountId}";
 impl Plan {
     /// The template of a region: the same as is created, but for the account, which the stack knows.
     ///
-    /// Deploy it in every region with `Subscribe` as `no`, and then again with `yes`: a queue can be subscribed to a topic once
-    /// that is there.
+    /// Deploy it in every region with `Subscribe` as `no`, and then again with `yes`: a queue can be subscribed to a
+    /// topic once that is there.
     #[must_use]
     pub fn template(&self, region: &str) -> Option<Value> {
         let site = self.named(region)?;

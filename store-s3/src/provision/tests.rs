@@ -215,7 +215,8 @@ fn the_policies_of_the_roles_are_these() {
     assert_eq!(plan.role("nowhere", Role::Writer, ACCOUNT), None);
 }
 
-/// No role may overwrite, none may delete what it did not write, none may touch the bucket's settings, and none may do everything.
+/// No role may overwrite, none may delete what it did not write, none may touch the bucket's settings, and none may do
+/// everything.
 #[test]
 fn no_role_may_do_more_than_it_must() {
     let plan = plan();
