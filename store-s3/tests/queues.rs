@@ -121,7 +121,7 @@ async fn within<T>(time: Duration, what: impl Future<Output = T>) -> T {
 }
 
 /// Waits until it is so.
-async fn until<F: Future<Output = bool>>(time: Duration, is_so: impl Fn() -> F) {
+async fn until(time: Duration, is_so: impl AsyncFn() -> bool) {
     let end = Instant::now() + time;
     while !is_so().await {
         assert!(Instant::now() < end, "it does not become so in time");

@@ -63,8 +63,11 @@ fn notifications(topic: &str, prefix: &str, event: &str) -> NotificationConfigur
 }
 
 fn differences(plan: &Plan, site: &Place, found: &Found) -> Vec<(Part, Fault)> {
-    let differences = compare(plan, site, Some(ACCOUNT), found);
-    differences.into_iter().map(|difference| (difference.part, difference.fault)).collect()
+    let differences = compare(plan, site, Some(ACCOUNT), found).into_iter();
+    let mut differences: Vec<_> = differences.map(|difference| (difference.part, difference.fault)).collect();
+    // Of a policy each statement is told.
+    differences.dedup();
+    differences
 }
 
 #[test]
