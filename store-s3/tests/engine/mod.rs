@@ -30,7 +30,7 @@ async fn write(replica: &Replica, round: u64) {
 }
 
 /// Every durable change of every region is in every region, also after one was opened once more while it ran.
-pub async fn three_replicas_agree(buckets: Vec<S3Bucket>) {
+pub(crate) async fn three_replicas_agree(buckets: Vec<S3Bucket>) {
     let mut replicas = Vec::new();
     for region in 0..REGIONS.len() {
         replicas.push(opened(&buckets, region).await);
