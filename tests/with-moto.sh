@@ -24,7 +24,7 @@ moto=$!
 stop() {
     kill "$moto" 2>/dev/null || true
     wait "$moto" 2>/dev/null || true
-    rm -f "$log"
+    rm -f "$log" "$log.out"
 }
 trap stop EXIT
 
@@ -46,10 +46,9 @@ fi
 
 # Without the variable the tests fail, so they cannot be passed over.
 ARCHIPELAGO_TEST_S3="http://127.0.0.1:$port" timeout 540 \
-    cargo test --locked -p store-s3 --profile "${PROFILE:-ci}" --test moto -- "$@" | tee "$log.out"
+    cargo test --locked -p store-s3 --profile "${PROFILE:-ci}" --test moto -- --color never "$@" | tee "$log.out"
 # Nor may there be none of them.
 passed=$(sed -n 's/^test result: ok\. \([0-9]*\) passed.*/\1/p' "$log.out")
-rm -f "$log.out"
 if ((${passed:-0} == 0)); then
     echo "no test has run against moto" >&2
     exit 1
