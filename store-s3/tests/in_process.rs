@@ -196,7 +196,8 @@ async fn a_bucket_with_versions_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_agree_over_three_buckets() {
-    engine::three_replicas_agree(three(&Stage::new()).await).await;
+    let stage = Stage::new();
+    engine::three_replicas_agree(&three(&stage).await).await;
 }
 
 /// One request of five fails in one way or another, and nothing is lost or doubled.
@@ -217,7 +218,7 @@ async fn three_replicas_agree_over_a_store_that_fails() {
     ] {
         faults.add(Rule::new(fault).rate(0.025));
     }
-    engine::three_replicas_agree(buckets).await;
+    engine::three_replicas_agree(&buckets).await;
     assert!(faults.injected().values().sum::<u64>() > 50, "{:?}", faults.injected());
 }
 

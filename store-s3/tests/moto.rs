@@ -82,5 +82,5 @@ async fn three_replicas_agree_over_three_buckets() {
     for name in ["engine-eu", "engine-us", "engine-ap"] {
         buckets.push(made(name, "?checksum=auto").await);
     }
-    engine::three_replicas_agree(buckets).await;
+    engine::three_replicas_agree(&buckets).await;
 }
