@@ -2,7 +2,7 @@
 //! without that these tests fail.
 //!
 //! moto is known to differ from S3. It checks neither signatures nor checksums, so what these do is tried elsewhere
-//! (`in_process.rs`); what else differs is named by the test that meets it.
+//! (`alone`); what else differs is named by the test that meets it.
 
 mod engine;
 
