@@ -25,7 +25,7 @@ moto=$!
 stop() {
     kill "$moto" 2>/dev/null || true
     wait "$moto" 2>/dev/null || true
-    rm -f "$log"
+    rm -f "$log" "$log.out"
 }
 trap stop EXIT
 
@@ -48,7 +48,7 @@ fi
 # Without the variable the tests fail, so they cannot be passed over.
 export ARCHIPELAGO_TEST_S3="http://127.0.0.1:$port" ARCHIPELAGO_TEST_CFN_LINT="$(realpath "$venv")/bin/cfn-lint"
 export AWS_ACCESS_KEY_ID=AKIAEXAMPLE AWS_SECRET_ACCESS_KEY=secret AWS_EC2_METADATA_DISABLED=true
-timeout 540 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" -- "$@" | tee "$log.out"
+timeout 540 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" -- --color never "$@" | tee "$log.out"
 # Nor may there be none of them.
 ran=$(grep -c '^test result: ok\. [1-9][0-9]* passed' "$log.out" || true)
 rm -f "$log.out"

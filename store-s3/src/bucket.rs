@@ -222,7 +222,7 @@ impl S3Bucket {
             .get_object()
             .bucket(self.url.bucket())
             .key(key)
-            .set_range(range.map(|range| range.header()))
+            .set_range(range.map(Range::header))
             .set_expected_bucket_owner(self.owner());
         let answer = match range {
             None => self.answer(Request::Get, 0, request.send()).await,

@@ -21,7 +21,7 @@
 //! regions need of AWS, and [`Cloud`] checks and makes it.
 //!
 //! It stands on the official SDK, trimmed to one TLS stack and without its retries:
-//! `docs/decisions/0017-the-aws-sdk-trimmed.md`.
+//! `docs/decisions/0018-the-aws-sdk-trimmed.md`.
 //!
 //! *Invariant:* this crate knows keys and bytes, and names no CRDT.
 

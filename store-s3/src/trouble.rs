@@ -66,10 +66,12 @@ impl Trouble {
             SdkError::ResponseError(_) => Self::Unreadable,
             SdkError::TimeoutError(_) => Self::TimedOut,
             SdkError::ConstructionFailure(_) => Self::unsent(error).unwrap_or(Self::NotMade),
-            SdkError::DispatchFailure(failure) => Self::unsent(error).unwrap_or(match () {
-                () if failure.is_timeout() => Self::TimedOut,
-                () if failure.is_user() => Self::NotMade,
-                () => Self::BrokenOff,
+            SdkError::DispatchFailure(failure) => Self::unsent(error).unwrap_or(if failure.is_timeout() {
+                Self::TimedOut
+            } else if failure.is_user() {
+                Self::NotMade
+            } else {
+                Self::BrokenOff
             }),
             // A kind that a later SDK adds: nothing is known.
             _ => Self::BrokenOff,

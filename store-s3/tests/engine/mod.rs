@@ -30,10 +30,10 @@ async fn write(replica: &Replica, round: u64) {
 }
 
 /// Every durable change of every region is in every region, also after one was opened once more while it ran.
-pub async fn three_replicas_agree(buckets: Vec<S3Bucket>) {
+pub(crate) async fn three_replicas_agree(buckets: &[S3Bucket]) {
     let mut replicas = Vec::new();
     for region in 0..REGIONS.len() {
-        replicas.push(opened(&buckets, region).await);
+        replicas.push(opened(buckets, region).await);
     }
     for round in 0..ROUNDS {
         for replica in &replicas {
@@ -41,7 +41,7 @@ pub async fn three_replicas_agree(buckets: Vec<S3Bucket>) {
         }
     }
     // A second process of one name takes the log over; the first is stopped by the bucket.
-    let again = opened(&buckets, 0).await;
+    let again = opened(buckets, 0).await;
     let fenced = async {
         loop {
             let written = replicas[0].pn_counter("lost").and_then(|lost| lost.add(1));

@@ -88,7 +88,7 @@ pub(crate) fn spoiled(answer: Response<Bytes>, fault: Option<Fault>, cut: &Arc<A
     let mut announced = None;
     match fault {
         Some(Fault::WrongLength(more)) => {
-            announced = Some(length.saturating_add_signed(isize::try_from(more).unwrap_or(0)))
+            announced = Some(length.saturating_add_signed(isize::try_from(more).unwrap_or(0)));
         }
         Some(Fault::ResetInAnswer) => {
             announced = Some(length.max(1));

@@ -14,10 +14,12 @@ fn anna() -> Caller {
     Caller::Principal("anna".to_owned())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a call reads better")]
 fn of_principal(statements: Value) -> Policy {
     Policy::of_principal(&json!({ "Version": "2012-10-17", "Statement": statements }).to_string()).expect("it is read")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a call reads better")]
 fn of_resource(statement: Value) -> Policy {
     Policy::of_resource(&json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()).expect("it is read")
 }

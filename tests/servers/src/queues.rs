@@ -124,7 +124,7 @@ impl Queue {
             "Policy" => self.policy = Some(Policy::of_resource(value)?),
             "RedrivePolicy" if value.is_empty() => self.redrive = None,
             "RedrivePolicy" => {
-                self.redrive = Some(redrive(value).ok_or("Invalid value for the parameter RedrivePolicy.")?)
+                self.redrive = Some(redrive(value).ok_or("Invalid value for the parameter RedrivePolicy.")?);
             }
             _ => {}
         }

@@ -7,3 +7,4 @@ mod events;
 mod faults;
 mod roles;
 mod s3;
+mod settings;

@@ -1,12 +1,10 @@
 //! What is sent, and what is believed of the answers: headers, bodies, ranges and lists.
 
-mod scripted;
-
 use std::time::Duration;
 
+use crate::scripted::{Act, Scripted, error, http, list};
 use bytes::Bytes;
 use replica::ports::{Bucket, BucketError, Created, Outcome, Page};
-use scripted::{Act, Scripted, error, http, list};
 
 const NEW: &str = "200 OK";
 
@@ -154,7 +152,7 @@ fn names(page: &Page) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_list_leaves_out_what_could_not_be_ours_and_goes_on_behind_it() {
-    let foreign = ["prod/", "prod/a b", "prod/a//b", "prod/\u{4e2d}"].map(|key| object(key, 0)).concat();
+    let foreign = ["prod/", "prod/a b", "prod/a//b", "prod/a\u{4e2d}"].map(|key| object(key, 0)).concat();
     let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>words</NextContinuationToken>";
     let server = Scripted::serves([
         list(&format!("{more}{foreign}")),

@@ -17,7 +17,7 @@ use tokio::{
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub(crate) enum Act {
     /// It is read, answered with these bytes, and the connection is closed.
     Says(String),
     /// It is read, and the connection is closed without an answer.
@@ -32,7 +32,7 @@ pub enum Act {
 
 /// The server; it ends with this.
 #[derive(Debug)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     endpoint: String,
     asked: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
@@ -40,7 +40,7 @@ pub struct Scripted {
 
 impl Scripted {
     /// Serves one act to each request; the last one to all that follow.
-    pub async fn serves(acts: impl IntoIterator<Item = Act>) -> Self {
+    pub(crate) async fn serves(acts: impl IntoIterator<Item = Act>) -> Self {
         let mut acts: VecDeque<Act> = acts.into_iter().collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -56,17 +56,17 @@ impl Scripted {
     }
 
     /// A bucket on it, with more parameters in its URL.
-    pub async fn bucket(&self, parameters: &str) -> S3Bucket {
+    pub(crate) async fn bucket(&self, parameters: &str) -> S3Bucket {
         bucket(&format!("{}{parameters}", self.endpoint)).await
     }
 
     /// Its address.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// The heads of the requests so far, in lower case.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("the log").clone()
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Scripted {
 }
 
 /// A bucket at an endpoint, with credentials that nobody checks.
-pub async fn bucket(endpoint: &str) -> S3Bucket {
+pub(crate) async fn bucket(endpoint: &str) -> S3Bucket {
     let url = format!("s3://likes-eu/prod?endpoint={endpoint}").parse().expect("a URL");
     let credentials = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
     S3Bucket::open_as(&url, credentials).await.expect("a bucket")
@@ -94,6 +94,10 @@ async fn serve(mut connection: TcpStream, act: Act, log: Arc<Mutex<Vec<String>>>
         match connection.read(&mut some).await {
             Ok(0) | Err(_) => return,
             Ok(read) => request.extend_from_slice(&some[..read]),
+        }
+        // The first byte of a handshake of TLS, which is no request: servers of plain HTTP say so at once.
+        if request[0] == 0x16 {
+            break (String::new(), 0);
         }
         if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
@@ -121,7 +125,7 @@ async fn serve(mut connection: TcpStream, act: Act, log: Arc<Mutex<Vec<String>>>
 }
 
 /// An answer of HTTP.
-pub fn http(status: &str, headers: &[(&str, &str)], body: &str) -> Act {
+pub(crate) fn http(status: &str, headers: &[(&str, &str)], body: &str) -> Act {
     let mut answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "content-length") && !status.starts_with("204") {
         answer += &format!("content-length: {}\r\n", body.len());
@@ -133,7 +137,7 @@ pub fn http(status: &str, headers: &[(&str, &str)], body: &str) -> Act {
 }
 
 /// An error as S3 says it.
-pub fn error(status: &str, code: &str, message: &str) -> Act {
+pub(crate) fn error(status: &str, code: &str, message: &str) -> Act {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
@@ -141,7 +145,7 @@ pub fn error(status: &str, code: &str, message: &str) -> Act {
 }
 
 /// A list as S3 says it, of what stands between its tags.
-pub fn list(inner: &str) -> Act {
+pub(crate) fn list(inner: &str) -> Act {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
          <Name>likes-eu</Name>{inner}</ListBucketResult>"

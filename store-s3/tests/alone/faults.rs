@@ -1,13 +1,11 @@
 //! What a bucket says when the store, the network or the settings fail: the table of outcomes, over real connections.
 
-mod scripted;
-
 use std::{error::Error as _, time::Duration};
 
+use crate::scripted::{Act, Scripted, bucket, error, http};
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use bytes::Bytes;
 use replica::ports::{Bucket, BucketError, Created, Outcome};
-use scripted::{Act, Scripted, bucket, error, http};
 use store_s3::S3Bucket;
 
 /// What comes of each request, in the order create, get, range, list, folders, delete.
