@@ -146,6 +146,8 @@ async fn what_was_provisioned_tells_every_other_region_of_a_segment() {
     let world = World::provisioned().await;
     let [us, eu, ap] = REGIONS;
     let (in_eu, in_ap) = (world.listen(eu).await, world.listen(ap).await);
+    // What S3 sent to try the other regions' topics; nobody receives it.
+    let before = world.in_queue(us).await;
     let key = "v1/log/us-east-1/00000000/00000000";
     world.create(us, key).await;
     for hints in [&in_eu, &in_ap] {
@@ -156,7 +158,7 @@ async fn what_was_provisioned_tells_every_other_region_of_a_segment() {
     for region in [eu, ap] {
         until(SOON, async || world.in_queue(region).await == (0, 0)).await;
     }
-    assert_eq!(world.in_queue(us).await, (0, 0), "a region is not told of itself");
+    assert_eq!(world.in_queue(us).await, before, "a region is not told of itself");
     world.create(us, "v1/part/us-east-1/1/2").await;
     sleep(Duration::from_millis(300)).await;
     assert_eq!(world.in_queue(eu).await, (0, 0), "nobody is told of what is no log");

@@ -14,10 +14,14 @@ impl Stage {
         let cloud = Cloud::new();
         let server = S3Server::start(&cloud).expect("a port is free");
         let stage = Self { server, admin: cloud.admin() };
+        assert_eq!(stage.create().status, 200);
+        stage
+    }
+
+    fn create(&self) -> Reply {
         let region = "<LocationConstraint>eu-west-1</LocationConstraint>";
         let body = format!("<CreateBucketConfiguration>{region}</CreateBucketConfiguration>");
-        assert_eq!(stage.send(&Request::s3("PUT", "/europe").body(body)).status, 200);
-        stage
+        self.send(&Request::s3("PUT", "/europe").body(body))
     }
 
     fn send(&self, request: &Request) -> Reply {
@@ -47,8 +51,11 @@ fn a_new_bucket_has_what_s3_gives_it() {
         let reply = stage.get(setting);
         assert_eq!((reply.status, reply.xml("Code").as_deref()), (404, Some(code)));
     }
-    let again = stage.send(&Request::s3("PUT", "/europe"));
+    let again = stage.create();
     assert_eq!((again.status, again.xml("Code").as_deref()), (409, Some("BucketAlreadyOwnedByYou")));
+    let elsewhere = stage.send(&Request::s3("PUT", "/us"));
+    let code = elsewhere.xml("Code");
+    assert_eq!((elsewhere.status, code.as_deref()), (400, Some("IllegalLocationConstraintException")));
     assert!(stage.send(&Request::s3("GET", "/")).text().contains("<Name>europe</Name>"));
 }
 
