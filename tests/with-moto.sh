@@ -5,17 +5,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=${CARGO_TARGET_DIR:-target}/moto
-pinned='moto[s3,sqs,sns]==5.2.5 flask flask-cors cfn-lint==1.58.0'
-if [[ $(cat "$venv/pinned" 2>/dev/null) != "$pinned" ]]; then
+pinned=tests/with-moto.txt
+if ! cmp --silent "$pinned" "$venv/pinned"; then
     rm -rf "$venv"
     python3 -m venv "$venv"
-    # shellcheck disable=SC2086
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $pinned
-    echo "$pinned" >"$venv/pinned"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$pinned"
+    cp "$pinned" "$venv/pinned"
 fi
 
-# What was built before is not waited for with a server at hand.
-tests=(-p store-s3 -p cli --features store-s3/provision --test moto --test moto_queues --test on_moto)
+# Built before there is a server, and with the features that all of the workspace takes: what `cargo test --workspace` has
+# built is not built again.
+tests=(--workspace --test moto --test moto_queues --test on_moto)
 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" --no-run
 
 port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -108,7 +108,8 @@ fn reading(site: &Place) -> Vec<Value> {
     statements
 }
 
-/// A policy cannot tell a seal from a segment. That a seal is never deleted is the engine's promise, and a test's.
+/// A policy cannot tell a seal from a segment. That a seal is never deleted is the engine's promise: the simulator checks each
+/// deletion, and finds the planted fault `seals-collected`.
 fn collector(site: &Place) -> Vec<Value> {
     vec![json!({
         "Sid": "Collect", "Effect": "Allow", "Action": "s3:DeleteObject",
