@@ -49,9 +49,9 @@ async fn a_name_that_leads_nowhere_is_no_connection() {
 #[tokio::test]
 async fn a_connection_that_ends_before_the_answer_leaves_a_write_unknown() {
     let server = Scripted::serves([Act::Closes]).await;
-    demand(&server.bucket("").await, Indeterminate, Unavailable, "lost before the answer").await;
+    demand(&server.bucket("").await, Indeterminate, Unavailable, "lost before the end of the answer").await;
     let server = Scripted::serves([Act::ClosesAtOnce]).await;
-    demand(&server.bucket("").await, Indeterminate, Unavailable, "lost before the answer").await;
+    demand(&server.bucket("").await, Indeterminate, Unavailable, "lost before the end of the answer").await;
 }
 
 #[tokio::test]
@@ -59,6 +59,24 @@ async fn half_an_answer_leaves_a_write_unknown() {
     for half in ["HTTP/1.1 20", "HTTP/1.1 200 OK\r\ncontent-le"] {
         let server = Scripted::serves([Act::Says(half.to_owned())]).await;
         demand(&server.bucket("").await, Indeterminate, Unavailable, "").await;
+    }
+}
+
+/// Symptom: a replica was told that its endpoint is not S3. Cause: the answer 404 broke off before its body said that the key
+/// is missing, and the status was believed alone. Cure: an answer that breaks off is none, and is asked for again.
+#[tokio::test]
+async fn an_error_that_breaks_off_is_no_answer() {
+    for status in [
+        "301 Moved Permanently",
+        "403 Forbidden",
+        "404 Not Found",
+        "412 Precondition Failed",
+        "416 Range Not Satisfiable",
+    ] {
+        for begins in ["", "<Error><Code>NoSuchKey</Co"] {
+            let server = Scripted::serves([http(status, &[("content-length", "1000")], begins)]).await;
+            demand(&server.bucket("").await, Indeterminate, Unavailable, "lost before the end of the answer").await;
+        }
     }
 }
 
