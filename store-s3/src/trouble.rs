@@ -59,8 +59,8 @@ impl Trouble {
                     region: raw.headers().get("x-amz-bucket-region").map(str::to_owned),
                 })
             }
-            // SUBTLE: the SDK has taken the body and could not read it to its end. The status alone must not be believed: a
-            // 404 of S3 says in its body that the key is missing, and without that it looks like an endpoint that is not S3.
+            // SUBTLE: the SDK took the body and could not read it to its end. The status alone must not be believed: a 404
+            // of S3 says in its body that the key is missing, and without that it looks like an endpoint that is no S3.
             SdkError::ResponseError(context) if context.raw().body().bytes().is_none() => Self::BrokenOff,
             // An error whose body is no XML, as a proxy sends it, still has its status.
             SdkError::ResponseError(context) if !context.raw().status().is_success() => {

@@ -62,8 +62,8 @@ async fn half_an_answer_leaves_a_write_unknown() {
     }
 }
 
-/// Symptom: a replica was told that its endpoint is not S3. Cause: the answer 404 broke off before its body said that the key
-/// is missing, and the status was believed alone. Cure: an answer that breaks off is none, and is asked for again.
+/// Symptom: a replica was told that its endpoint is not S3. Cause: the answer 404 broke off before its body said that the
+/// key is missing, and the status was believed alone. Cure: an answer that breaks off is none, and is asked for again.
 #[tokio::test]
 async fn an_error_that_breaks_off_is_no_answer() {
     for status in [
