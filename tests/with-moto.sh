@@ -20,7 +20,7 @@ cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" --no-run
 
 port=$("$venv/bin/python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 log=$(mktemp)
-"$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >"$log" 2>&1 &
+"$venv/bin/python" tests/with-moto.py -H 127.0.0.1 -p "$port" >"$log" 2>&1 &
 moto=$!
 stop() {
     kill "$moto" 2>/dev/null || true

@@ -53,7 +53,7 @@ fn a_new_bucket_has_what_s3_gives_it() {
     }
     let again = stage.create();
     assert_eq!((again.status, again.xml("Code").as_deref()), (409, Some("BucketAlreadyOwnedByYou")));
-    let elsewhere = stage.send(&Request::s3("PUT", "/us"));
+    let elsewhere = stage.send(&Request::s3("PUT", "/elsewhere"));
     let code = elsewhere.xml("Code");
     assert_eq!((elsewhere.status, code.as_deref()), (400, Some("IllegalLocationConstraintException")));
     assert!(stage.send(&Request::s3("GET", "/")).text().contains("<Name>europe</Name>"));
