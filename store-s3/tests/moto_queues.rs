@@ -4,7 +4,7 @@
 //! moto is known to differ from AWS. Each test that meets a difference names it:
 //!
 //! - It writes every `/` of a key as `%2F` in an event.
-//! - It enforces no policy, of a bucket, a topic or a queue.
+//! - It enforces no policy of a topic or a queue.
 //! - It forgets `RedriveAllowPolicy`, so a dead-letter queue seems to take the letters of every queue for ever.
 //! - `StartMessageMoveTask` fails, so dead letters are moved one by one.
 

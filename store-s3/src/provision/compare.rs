@@ -208,7 +208,7 @@ fn compare_bucket(seen: &mut Seen<'_>, site: &Place, bucket: &FoundBucket) {
         }
     }
     let there = bucket.policy.as_ref().map(statements).unwrap_or_default();
-    if !there.contains(&canonical(&policy::tls_only(site))) {
+    if !policy::is_plain(site) && !there.contains(&canonical(&policy::tls_only(site))) {
         seen.lacks(Part::BucketPolicy, "it may be spoken to without TLS");
     }
     for statement in there.iter().filter(|statement| is_public(statement)) {

@@ -229,7 +229,7 @@ async fn set_lifecycle(site: &Place, services: &Services, bucket: &FoundBucket) 
     done(site, "s3:PutLifecycleConfiguration", request.lifecycle_configuration(all).send().await)
 }
 
-/// Adds our statement. Of those of others go the ones that let anybody in.
+/// Adds our statement, where there is TLS. Of those of others go the ones that let anybody in.
 async fn set_bucket_policy(site: &Place, services: &Services, bucket: &FoundBucket) -> Result<(), BucketError> {
     let own = policy::tls_only(site);
     let there = bucket.policy.as_ref().map(|policy| &policy["Statement"]);
@@ -241,7 +241,13 @@ async fn set_bucket_policy(site: &Place, services: &Services, bucket: &FoundBuck
     let stays =
         |statement: &&Value| statement["Sid"] != own["Sid"] && !compare::is_public(&compare::canonical(statement));
     let mut statements: Vec<Value> = there.iter().filter(stays).cloned().collect();
-    statements.push(own.clone());
+    if !policy::is_plain(site) {
+        statements.push(own.clone());
+    }
+    if statements.is_empty() {
+        let request = services.s3.delete_bucket_policy().bucket(site.bucket.bucket());
+        return done(site, "s3:DeleteBucketPolicy", request.send().await);
+    }
     let mut policy = bucket.policy.clone().unwrap_or_else(|| policy::document(&[]));
     policy["Statement"] = json!(statements);
     let request = services.s3.put_bucket_policy().bucket(site.bucket.bucket()).policy(policy.to_string());

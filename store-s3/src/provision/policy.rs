@@ -151,6 +151,11 @@ fn kms_key(site: &Place) -> Option<&str> {
     site.bucket.kms_key().filter(|key| key.starts_with("arn:"))
 }
 
+/// Whether the store is spoken to over plain HTTP. To demand TLS there would lock everybody out.
+pub(super) fn is_plain(site: &Place) -> bool {
+    site.bucket.endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
+}
+
 /// What every bucket refuses: whatever is not sent over TLS.
 pub(super) fn tls_only(site: &Place) -> Value {
     let bucket = site.bucket_arn();
