@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use aws_credential_types::Credentials;
 use servers::{Cloud, S3Server};
 use store_s3::{S3Bucket, S3Url};
 
@@ -109,7 +110,7 @@ impl World {
 /// Opens a bucket with these keys.
 pub(crate) async fn open(url: &str, access_key: &str, secret_key: &str) -> Result<S3Bucket, String> {
     let parsed: S3Url = url.parse().map_err(|error| format!("{error}"))?;
-    let keys = store_s3::Credentials::from_keys(access_key, secret_key, None);
+    let keys = Credentials::from_keys(access_key, secret_key, None);
     S3Bucket::open_as(&parsed, keys).await.map_err(|error| error.to_string())
 }
 
