@@ -18,7 +18,7 @@ use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_
 
 use crate::{
     S3Url,
-    body::{self, OBJECT_BYTES_MAX, Range},
+    body::{self, Range},
     connect,
     listing::{self, Listing},
     outcome::{Request, Verdict, verdict},
@@ -240,15 +240,14 @@ impl S3Bucket {
             Err(other) => return Err(unexpected(other)),
         };
         let size = object.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-        let first = range.filter(|_| object.content_range().is_some());
-        if let Some(range) = first
-            && !range.is_answered_by(object.content_range().unwrap_or_default())
-        {
-            return Err(BucketError::new(
-                Outcome::Unavailable,
-                "the store answered with another range than it was asked for",
-            ));
-        }
+        let begins_with_range = match (range, object.content_range()) {
+            (_, None) => false,
+            (Some(range), Some(answered)) if range.is_answered_by(answered) => true,
+            (_, Some(_)) => {
+                let message = "the store answered with another range than it was asked for";
+                return Err(BucketError::new(Outcome::Unavailable, message));
+            }
+        };
         let collected = tokio::time::timeout(self.time_limit(size), body::collect(object.body, size)).await;
         let whole = match collected {
             Ok(Ok(whole)) => whole,
@@ -257,7 +256,7 @@ impl S3Bucket {
         };
         Ok(Some(match range {
             None => whole,
-            Some(range) => range.of(whole, first.is_some()),
+            Some(range) => range.of(whole, begins_with_range),
         }))
     }
 

@@ -409,7 +409,7 @@ mod tests {
                 416 => PAST_THE_END,
                 408 => UNKNOWN,
                 501 | 507 => REFUSED,
-                300..500 => REFUSED,
+                300..=499 => REFUSED,
                 _ => UNKNOWN,
             };
             assert_eq!(outcomes(&reply(status, "")), expected, "{status}");

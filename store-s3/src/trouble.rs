@@ -96,7 +96,7 @@ impl Trouble {
 
 /// The error and its causes.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    core::iter::successors(Some(error), |error| match error.downcast_ref::<io::Error>() {
+    core::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
         // SUBTLE: the source of an `io::Error` is that of what it holds, which itself would be passed over: TLS fails so.
         Some(io) => io.get_ref().map(|held| held as &(dyn Error + 'static)),
         None => error.source(),
