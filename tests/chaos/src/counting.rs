@@ -20,7 +20,12 @@ impl Counter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count<T>(&self, request: &str, answer: Result<T, BucketError>, done: impl Fn(&T) -> &'static str) -> Result<T, BucketError> {
+    fn count<T>(
+        &self,
+        request: &str,
+        answer: Result<T, BucketError>,
+        done: impl Fn(&T) -> &'static str,
+    ) -> Result<T, BucketError> {
         let came_to = answer.as_ref().map_or_else(|error| error.outcome.name(), done);
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counted.entry(format!("{request} {came_to}")).or_default() += 1;

@@ -107,7 +107,10 @@ impl Inner {
                     return reset(to.as_ref());
                 }
             };
-            let Ok(length @ 1..) = read else { return _ = to.shutdown().await };
+            let Ok(length @ 1..) = read else {
+                _ = to.shutdown().await;
+                return;
+            };
             let now = self.now();
             if !now.delay.is_zero() {
                 self.count("piece delayed");

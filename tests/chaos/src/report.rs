@@ -2,17 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    counting::Outcomes,
-    singly::Met,
-    store::World,
-    truth::Truth,
-    weather::Weather,
-};
+use crate::{counting::Outcomes, singly::Met, store::World, truth::Truth, weather::Weather};
 
 /// A line for each fault: how often it was injected, what the requests came to, and what it did to the log.
 pub(crate) fn singly(all: &[Met]) {
-    println!("\n{:34} {:>5} {:>7} {:>9} {:>8}  requests came to", "each fault alone", "times", "retries", "segments", "ms");
+    println!(
+        "\n{:34} {:>5} {:>7} {:>9} {:>8}  requests came to",
+        "each fault alone", "times", "retries", "segments", "ms"
+    );
     for Met { fault, injected, outcomes, retries, segments, took } in all {
         let came_to: Vec<_> = outcomes.iter().map(|(what, times)| format!("{what} {times}")).collect();
         let (ms, came_to) = (took.as_millis(), came_to.join(", "));

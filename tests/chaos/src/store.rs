@@ -30,7 +30,7 @@ impl World {
             None => {
                 let cloud = Cloud::new();
                 let server = S3Server::start(&cloud).map_err(|error| format!("no S3 server: {error}"))?;
-                let (endpoint, keys) = (server.endpoint(), cloud.admin());
+                let (endpoint, keys) = (server.url(), cloud.admin());
                 (Some((cloud, server)), endpoint, (keys.access_key, keys.secret_key))
             }
             Some(endpoint) => (None, endpoint.to_owned(), ("test".to_owned(), "test".to_owned())),

@@ -134,7 +134,9 @@ async fn write(orders: &Orders, replica: &Replica) -> ErrorKind {
                 });
                 number += 1;
             }
-            Err(error) if matches!(error.kind(), ErrorKind::Backpressure | ErrorKind::ClockSkew) => sleep(PAUSE * 10).await,
+            Err(error) if matches!(error.kind(), ErrorKind::Backpressure | ErrorKind::ClockSkew) => {
+                sleep(PAUSE * 10).await
+            }
             Err(error) => return error.kind(),
         }
         if let Ok(kind) = stopped.try_recv() {
