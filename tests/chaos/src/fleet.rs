@@ -90,24 +90,42 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Kills the newest process of a region: it has no time for anything.
-    pub(crate) async fn kill(&mut self, region: usize) {
-        if let Some(mut process) = self.running[region].pop() {
-            _ = process.0.kill().await;
+    /// Kills the newest process of a region, if there is one: it has no time for anything.
+    pub(crate) async fn kill(&mut self, region: usize) -> bool {
+        self.bury();
+        match self.running[region].pop() {
+            Some(mut process) => process.0.kill().await.is_ok(),
+            None => false,
         }
     }
 
-    /// Starts anew wherever nobody is left. Returns how often.
+    /// Starts anew wherever nobody is left, as whoever watches over a service does. Returns how often.
     pub(crate) fn mind(&mut self) -> Result<u64, String> {
+        self.bury();
         let mut started = 0;
         for region in 0..REGIONS.len() {
-            self.running[region].retain_mut(|process| matches!(process.0.try_wait(), Ok(None)));
             if self.running[region].is_empty() {
                 self.launch(region)?;
                 started += 1;
             }
         }
         Ok(started)
+    }
+
+    /// Takes note of those that have ended by themselves.
+    fn bury(&mut self) {
+        for process in self.running.iter_mut() {
+            process.retain_mut(|process| match process.0.try_wait() {
+                Ok(None) => true,
+                Ok(Some(status)) => {
+                    if !status.success() {
+                        lock(&self.heard).truth.crashed += 1;
+                    }
+                    false
+                }
+                Err(_) => false,
+            });
+        }
     }
 
     /// How many changes were acknowledged so far.
@@ -117,6 +135,7 @@ impl<'a> Fleet<'a> {
 
     /// Kills all, and gives what was heard of them.
     pub(crate) async fn stop(mut self) -> Result<(Truth, Outcomes), String> {
+        self.bury();
         for process in self.running.iter_mut().flatten() {
             _ = process.0.kill().await;
         }
@@ -147,7 +166,9 @@ impl Heard {
                 }
             }
             Some(("stopped", kind)) => *self.truth.stopped.entry(kind.to_owned()).or_default() += 1,
-            _ => self.truth.opened += u64::from(line == "open"),
+            None if line == "open" => self.truth.opened += 1,
+            None if line == "differs" => self.truth.differing += 1,
+            _ => {}
         }
     }
 }

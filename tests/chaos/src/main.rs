@@ -62,14 +62,16 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
-    let seed = options.seed.unwrap_or_else(fresh_seed);
+    let seed = options.seed.unwrap_or_else(|| nanoseconds() % 1_000_000);
     println!("chaos --seconds {} --seed {seed}", lasts.as_secs());
-    let world = store::World::start(options.s3.as_deref(), seed).await?;
-    if world.server().is_some() {
-        report::singly(&singly::each_fault_alone(&world).await?);
+    // A server from elsewhere may still have the buckets of another run with this seed.
+    let world = store::World::start(options.s3.as_deref(), seed, nanoseconds()).await?;
+    if let Some(server) = world.server() {
+        report::singly("writing", &singly::writing(&world, server).await?);
+        report::singly("reading", &singly::reading(&world, server).await?);
     }
     let mut fleet = fleet::Fleet::start(&world)?;
-    let weather = weather::blow(&world, &mut fleet, seed, lasts).await;
+    let weather = weather::blow(&world, &mut fleet, seed, lasts).await?;
     let (truth, outcomes) = fleet.stop().await?;
     let held = settle::settle(&world).await?;
     report::chaos(&weather, &world, &truth, &outcomes);
@@ -80,7 +82,7 @@ async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "which storm it is to be is not part of it")]
-fn fresh_seed() -> u64 {
+fn nanoseconds() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as u64 % 1_000_000)
+    since.map_or(0, |since| since.as_nanos() as u64)
 }

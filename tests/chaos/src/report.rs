@@ -5,36 +5,32 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{counting::Outcomes, singly::Met, store::World, truth::Truth, weather::Weather};
 
 /// A line for each fault: how often it was injected, what the requests came to, and what it did to the log.
-pub(crate) fn singly(all: &[Met]) {
-    println!(
-        "\n{:34} {:>5} {:>7} {:>9} {:>8}  requests came to",
-        "each fault alone", "times", "retries", "segments", "ms"
-    );
-    for Met { fault, injected, outcomes, retries, segments, took } in all {
+pub(crate) fn singly(of: &str, all: &[Met]) {
+    let title = format!("each fault of {of} alone");
+    println!("\n{title:28} {:>5} {:>7} {:>6}  {:24} requests came to", "times", "retries", "ms", "effect");
+    for Met { fault, injected, outcomes, retries, effect, took } in all {
         let came_to: Vec<_> = outcomes.iter().map(|(what, times)| format!("{what} {times}")).collect();
         let (ms, came_to) = (took.as_millis(), came_to.join(", "));
-        println!("{fault:34} {injected:>5} {retries:>7} {segments:>9} {ms:>8}  {came_to}");
+        println!("  {fault:26} {injected:>5} {retries:>7} {ms:>6}  {effect:24} {came_to}");
     }
 }
 
 pub(crate) fn chaos(weather: &Weather, world: &World, truth: &Truth, outcomes: &Outcomes) {
-    println!("\nwhat was done to processes and buckets");
-    table(weather.done.iter().map(|(what, times)| (*what, *times)));
-    println!("what befell connections");
-    table(connections(world).into_iter());
-    if let Some(server) = world.server() {
-        println!("what the store did wrong");
-        table(server.faults().injected().into_iter());
-    }
-    println!("what requests came to");
-    table(outcomes.iter().map(|(what, times)| (what.as_str(), *times)));
-    println!("why processes stopped");
-    table(truth.stopped.iter().map(|(what, times)| (what.as_str(), *times)));
-    println!("{} replicas were opened, {} changes were acknowledged", truth.opened, truth.acknowledged());
+    table("what was done to processes and buckets", weather.done.iter().map(|(what, times)| (*what, *times)));
+    table("what befell connections", connections(world).into_iter());
+    table("what the store did wrong", weather.injected.iter().map(|(what, times)| (*what, *times)));
+    table("what requests came to", outcomes.iter().map(|(what, times)| (what.as_str(), *times)));
+    table("why processes stopped by themselves", truth.stopped.iter().map(|(what, times)| (what.as_str(), *times)));
+    println!("\n{} replicas were opened, {} changes were acknowledged", truth.opened, truth.acknowledged());
 }
 
-fn table<'a>(rows: impl Iterator<Item = (&'a str, u64)>) {
-    rows.for_each(|(what, times)| println!("  {what:34} {times:>9}"));
+/// Prints nothing if there is nothing in it.
+fn table<'a>(title: &str, rows: impl Iterator<Item = (&'a str, u64)>) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_some() {
+        println!("\n{title:44} {:>5}", "times");
+        rows.for_each(|(what, times)| println!("  {what:42} {times:>5}"));
+    }
 }
 
 fn connections(world: &World) -> BTreeMap<&'static str, u64> {
@@ -55,10 +51,9 @@ pub(crate) fn enough(weather: &Weather, world: &World, truth: &Truth, lasts: Dur
     for what in ["a process is killed", "a process is started again", "a bucket is away for everybody"] {
         least.push((what, weather.done.get(what).copied().unwrap_or(0), 1));
     }
-    if let Some(server) = world.server() {
-        let injected = server.faults().injected();
+    if world.server().is_some() {
         for what in ["AnswerLost", "ResetInAnswer", "InternalError", "ConditionalRequestConflict", "FlipAnswer"] {
-            least.push((what, injected.get(what).copied().unwrap_or(0), 1));
+            least.push((what, weather.injected.get(what).copied().unwrap_or(0), 1));
         }
     }
     // In the worst of it somebody must get through now and then.

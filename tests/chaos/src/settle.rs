@@ -28,6 +28,12 @@ pub(crate) async fn settle(world: &World) -> Result<Vec<Held>, String> {
         }
         held.push(hold(replica, region).map_err(|error| error.to_string())?);
     }
+    for (replica, region) in replicas.iter().zip(REGIONS) {
+        let status = replica.status();
+        if !status.alarms.is_empty() || status.logs.iter().any(|log| log.agrees == Some(false)) {
+            return Err(format!("{region} raises an alarm when all is quiet: {:?}", status.alarms));
+        }
+    }
     for replica in replicas {
         replica.close().await.map_err(|error| format!("a replica does not close: {error}"))?;
     }

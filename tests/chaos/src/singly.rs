@@ -1,13 +1,14 @@
-//! Each fault alone: what one write to the log comes to when its request meets it.
+//! Each fault alone: what one segment of a log comes to when the request that writes or reads it meets the fault.
 //!
-//! In a storm one cannot tell which fault led to which answer. Here a replica writes one change for each fault, and only the
-//! create of that one segment meets it.
+//! In a storm one cannot tell which fault led to which answer. Here a replica writes one change for each fault of writing, and
+//! only the create of that one segment meets it; and a replica is opened for each fault of reading, and only the read of the
+//! last segment meets it.
 
 use std::time::Duration;
 
-use replica::Replica;
-use servers::{Fault, Refusal, Rule};
-use tokio::time::{sleep, timeout};
+use replica::{Replica, Settings};
+use servers::{Fault, Faults, Refusal, Rule, S3Server};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     counting::{Counted, Counter, Outcomes},
@@ -15,21 +16,21 @@ use crate::{
     worker::settings,
 };
 
-/// What became of one write.
+/// What became of one segment.
 #[derive(Debug)]
 pub(crate) struct Met {
     pub(crate) fault: String,
     pub(crate) injected: u64,
-    /// What its requests came to, in the order of names.
+    /// What the requests for it came to, in the order of names.
     pub(crate) outcomes: Outcomes,
     pub(crate) retries: u64,
-    /// How many objects the log has got by it.
-    pub(crate) segments: usize,
-    /// How long until it was durable.
+    /// What the log has gained, or what was read of it.
+    pub(crate) effect: &'static str,
+    /// How long until it was durable, or until a replica was open that had read it.
     pub(crate) took: Duration,
 }
 
-const FAULTS: [Fault; 15] = [
+const ON_WRITING: [Fault; 14] = [
     Fault::Refuse(Refusal::InternalError),
     Fault::Refuse(Refusal::ServiceUnavailable),
     Fault::Refuse(Refusal::SlowDown),
@@ -44,65 +45,127 @@ const FAULTS: [Fault; 15] = [
     Fault::ResetInRequest,
     Fault::AnswerLost,
     Fault::FlipRequest,
-    Fault::WrongLength(7),
 ];
 
-/// Plays each of them on a log of its own, and demands that every change is in it once.
-pub(crate) async fn each_fault_alone(world: &World) -> Result<Vec<Met>, String> {
-    let Some(server) = world.server() else { return Ok(Vec::new()) };
-    let region = REGIONS[0];
+const ON_READING: [Fault; 14] = [
+    Fault::Refuse(Refusal::InternalError),
+    Fault::Refuse(Refusal::ServiceUnavailable),
+    Fault::Refuse(Refusal::SlowDown),
+    Fault::Refuse(Refusal::AccessDenied),
+    Fault::Refuse(Refusal::SignatureDoesNotMatch),
+    Fault::Refuse(Refusal::ExpiredToken),
+    Fault::Refuse(Refusal::RequestTimeTooSkewed),
+    Fault::ResetBefore,
+    Fault::AnswerLost,
+    Fault::ResetInAnswer,
+    Fault::FlipAnswer,
+    Fault::WrongChecksum,
+    Fault::WrongLength(7),
+    Fault::SlowAnswer { pieces: 5, pause: Duration::from_millis(50) },
+];
+
+/// Who writes, and in which bucket.
+const WRITER: &str = "singly";
+const LOG: &str = "v1/log/singly/";
+const REGION: &str = REGIONS[0];
+
+/// How long any of it may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Plays each fault of writing, and demands that its change is in the log once.
+pub(crate) async fn writing(world: &World, server: &S3Server) -> Result<Vec<Met>, String> {
     let counter = Counter::default();
-    let bucket = Counted { bucket: world.direct(region).await?, counter: counter.clone() };
-    let mut settings = settings();
-    // Nothing but the log is to be written meanwhile.
-    settings.snapshot_interval = Duration::from_secs(3_600);
-    let replica = Replica::builder("singly", bucket).settings(settings).open().await;
+    let bucket = Counted::about(LOG.to_owned(), world.direct(REGION).await?, &counter);
+    let replica = Replica::builder(WRITER, bucket).settings(only_the_log()).open().await;
     let replica = replica.map_err(|error| format!("a replica does not open: {error}"))?;
-    let log = |world: &World| {
-        let keys = world.keys_in(region).unwrap_or_default();
-        keys.into_iter().filter(|key| key.starts_with("v1/log/singly/")).count()
-    };
     let counted = replica.pn_counter("singly").map_err(|error| error.to_string())?;
     let mut met = Vec::new();
-    for (number, fault) in FAULTS.into_iter().enumerate() {
-        let (before, in_log) = (counter.counted(), log(world));
-        let (injected, name) = (server.faults().injected(), fault.name());
-        server.faults().add(Rule::new(fault).on("PutObject").key("v1/log/singly/").times(1));
-        let began = tokio::time::Instant::now();
+    for (fault, number) in ON_WRITING.into_iter().zip(1..) {
+        let name = fault.name();
+        let (before, in_log) = (counter.counted(), world.keys_in(REGION, LOG).len());
+        let alone = Alone::on(server.faults(), fault, "PutObject", LOG);
+        let began = Instant::now();
         let written = counted.add(1).map_err(|error| error.to_string())?;
-        let durable = timeout(Duration::from_secs(60), written.durable()).await;
+        let durable = timeout(PATIENCE, written.durable()).await;
         durable.map_err(|_| format!("{name}: it is never durable"))?.map_err(|error| format!("{name}: {error}"))?;
         let took = began.elapsed();
-        server.faults().clear();
-        let outcomes = less(&counter.counted(), &before);
-        let creates: u64 = outcomes.iter().filter(|(what, _)| what.starts_with("create")).map(|(_, times)| times).sum();
-        let segments = log(world) - in_log;
-        if segments != 1 || counted.value() != number as i128 + 1 {
+        let injected = alone.injected();
+        let segments = world.keys_in(REGION, LOG).len() - in_log;
+        if segments != 1 || counted.value() != number {
             return Err(format!("{name}: the log has grown by {segments}, and {} is counted", counted.value()));
         }
-        let of_fault = |all: &std::collections::BTreeMap<&str, u64>| all.get(name).copied().unwrap_or(0);
-        met.push(Met {
-            fault: what(fault),
-            injected: of_fault(&server.faults().injected()) - of_fault(&injected),
-            outcomes,
-            retries: creates.saturating_sub(1),
-            segments,
-            took,
-        });
-        sleep(Duration::from_millis(1)).await;
+        let outcomes = less(&counter.counted(), &before);
+        let retries = requests(&outcomes, "create").saturating_sub(1);
+        met.push(Met { fault: what(fault), injected, outcomes, retries, effect: "one segment more", took });
     }
     replica.close().await.map_err(|error| format!("a replica does not close: {error}"))?;
-    if let Some(never) = met.iter().find(|met| met.injected != 1) {
-        return Err(format!("{} was injected {} times", never.fault, never.injected));
+    each_was_injected_once(met)
+}
+
+/// Plays each fault of reading, and demands that every change is read once.
+pub(crate) async fn reading(world: &World, server: &S3Server) -> Result<Vec<Met>, String> {
+    let last = world.keys_in(REGION, LOG).pop().ok_or("there is nothing to read")?;
+    let mut met = Vec::new();
+    for fault in ON_READING {
+        let name = fault.name();
+        let counter = Counter::default();
+        let bucket = Counted::about(last.clone(), world.direct(REGION).await?, &counter);
+        let alone = Alone::on(server.faults(), fault, "GetObject", &last);
+        let began = Instant::now();
+        let observer = Replica::builder("observer", bucket).settings(only_the_log()).observe().await;
+        let observer = observer.map_err(|error| format!("{name}: an observer does not open: {error}"))?;
+        let caught_up = timeout(PATIENCE, observer.catch_up()).await;
+        let took = began.elapsed();
+        let injected = alone.injected();
+        let value = observer.pn_counter("singly").map_err(|error| error.to_string())?.value();
+        if caught_up != Ok(true) || value != ON_WRITING.len() as i128 {
+            return Err(format!("{name}: {value} of {} changes are read", ON_WRITING.len()));
+        }
+        let outcomes = counter.counted();
+        let retries = requests(&outcomes, "get").saturating_sub(1);
+        met.push(Met { fault: what(fault), injected, outcomes, retries, effect: "every change read once", took });
     }
-    // What was counted is what a newcomer reads, too.
-    let observer = Replica::builder("observer", world.direct(region).await?).observe().await;
-    let observer = observer.map_err(|error| format!("an observer does not open: {error}"))?;
-    let value = observer.pn_counter("singly").map_err(|error| error.to_string())?.value();
-    if value != FAULTS.len() as i128 {
-        return Err(format!("{value} of {} changes are read", FAULTS.len()));
+    each_was_injected_once(met)
+}
+
+/// Nothing but the log is written meanwhile.
+fn only_the_log() -> Settings {
+    let mut settings = settings();
+    settings.snapshot_interval = Duration::from_secs(3_600);
+    settings
+}
+
+/// A fault, once, and no other, until it is dropped.
+struct Alone<'a> {
+    faults: &'a Faults,
+    name: &'static str,
+    before: u64,
+}
+
+impl<'a> Alone<'a> {
+    fn on(faults: &'a Faults, fault: Fault, operation: &str, key: &str) -> Self {
+        let mut alone = Self { faults, name: fault.name(), before: 0 };
+        alone.before = alone.injected();
+        faults.add(Rule::new(fault).on(operation).key(key).times(1));
+        alone
     }
-    Ok(met)
+
+    fn injected(&self) -> u64 {
+        self.faults.injected().get(self.name).copied().unwrap_or(0) - self.before
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.faults.clear();
+    }
+}
+
+fn each_was_injected_once(met: Vec<Met>) -> Result<Vec<Met>, String> {
+    match met.iter().find(|met| met.injected != 1) {
+        Some(never) => Err(format!("{} was injected {} times", never.fault, never.injected)),
+        None => Ok(met),
+    }
 }
 
 fn what(fault: Fault) -> String {
@@ -112,7 +175,11 @@ fn what(fault: Fault) -> String {
     }
 }
 
-/// What was counted since.
+fn requests(outcomes: &Outcomes, request: &str) -> u64 {
+    outcomes.iter().filter(|(what, _)| what.starts_with(request)).map(|(_, times)| times).sum()
+}
+
+/// What was counted since, without the lists: they are made all the time.
 fn less(now: &Outcomes, before: &Outcomes) -> Outcomes {
     let since = |(what, times): (&String, &u64)| (what.clone(), times - before.get(what).unwrap_or(&0));
     now.iter().map(since).filter(|(what, times)| *times > 0 && !what.starts_with("list")).collect()

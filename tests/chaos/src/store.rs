@@ -1,6 +1,6 @@
 //! The world: three buckets in one store, and a link from each region to each of them.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use aws_credential_types::Credentials;
 use servers::{Cloud, S3Server};
@@ -21,11 +21,12 @@ pub(crate) struct World {
     secret_key: String,
     /// From each region to each bucket.
     links: Vec<Vec<Link>>,
+    /// Tells the buckets of this run from those of others.
     run: u64,
 }
 
 impl World {
-    pub(crate) async fn start(elsewhere: Option<&str>, run: u64) -> Result<Self, String> {
+    pub(crate) async fn start(elsewhere: Option<&str>, seed: u64, run: u64) -> Result<Self, String> {
         let (inside, endpoint, keys) = match elsewhere {
             None => {
                 let cloud = Cloud::new();
@@ -44,7 +45,7 @@ impl World {
         for from in 0..REGIONS.len() {
             let mut of_region = Vec::new();
             for to in 0..REGIONS.len() {
-                let link = Link::open(address, run * 31 + (from * 3 + to) as u64 + 1).await;
+                let link = Link::open(address, seed.wrapping_mul(31) + (from * 3 + to) as u64 + 1).await;
                 of_region.push(link.map_err(|error| format!("no port: {error}"))?);
             }
             links.push(of_region);
@@ -69,9 +70,15 @@ impl World {
         self.inside.as_ref().map(|(_, server)| server)
     }
 
-    /// What is in a region's bucket, where it can be looked at from here.
-    pub(crate) fn keys_in(&self, region: &str) -> Option<Vec<String>> {
-        self.inside.as_ref().map(|(cloud, _)| cloud.keys_in(&self.bucket(region)))
+    /// How often the store in this process did what wrong so far.
+    pub(crate) fn injected(&self) -> BTreeMap<&'static str, u64> {
+        self.server().map(|server| server.faults().injected()).unwrap_or_default()
+    }
+
+    /// The keys in a region's bucket that begin so, in order; none if the store is elsewhere.
+    pub(crate) fn keys_in(&self, region: &str, prefix: &str) -> Vec<String> {
+        let keys = self.inside.as_ref().map(|(cloud, _)| cloud.keys_in(&self.bucket(region)));
+        keys.unwrap_or_default().into_iter().filter(|key| key.starts_with(prefix)).collect()
     }
 
     fn bucket(&self, region: &str) -> String {

@@ -12,7 +12,15 @@ pub(crate) struct Truth {
     /// Why processes have stopped by themselves, and how often.
     pub(crate) stopped: BTreeMap<String, u64>,
     pub(crate) opened: u64,
+    /// How many processes have ended without saying why.
+    pub(crate) crashed: u64,
+    /// How many have found that a peer holds something else.
+    pub(crate) differing: u64,
 }
+
+/// What a process may stop for: another one has its log, or its bucket was away for too long while it was opened. Whoever
+/// watches over it starts it again. Nothing that is injected explains anything else.
+const MAY_STOP_FOR: [&str; 2] = ["fenced", "store"];
 
 /// What a region holds in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +50,19 @@ impl Truth {
     /// - What was acknowledged is there.
     /// - Every change is there once: it added an element and counted one, in one batch, so there are as many of one as of the other.
     /// - Nothing has a hole: of one process a change is there only if all before it are.
+    /// - No process has crashed, found damage, or found that a peer differs.
     pub(crate) fn check(&self, held: &[Held]) -> Result<(), String> {
         let Some(first) = held.first() else { return Err("nobody holds anything".to_owned()) };
+        let unexplained = self.stopped.keys().find(|kind| !MAY_STOP_FOR.contains(&kind.as_str()));
+        if let Some(kind) = unexplained {
+            return Err(format!("a process has stopped for what nothing explains: kind={kind}"));
+        }
+        if self.crashed + self.differing > 0 {
+            let (crashed, differing) = (self.crashed, self.differing);
+            return Err(format!(
+                "processes have crashed or found a difference: crashed={crashed} differing={differing}"
+            ));
+        }
         for other in &held[1..] {
             if let Some(path) = difference(&first.everything, &other.everything) {
                 let (one, another) = (first.everything.get(&path), other.everything.get(&path));
@@ -135,5 +154,16 @@ mod tests {
         let mut other = held("a", 5);
         other.by.insert("us".to_owned(), 1);
         assert!(says(&truth(0..3), &[other]).starts_with("regions counted"));
+        assert!(says(&truth(0..3), &[]).starts_with("nobody holds anything"));
+    }
+
+    #[test]
+    fn a_process_that_stops_for_more_than_a_fence_or_a_store_is_found() {
+        let stopped = |kind: &str| Truth { stopped: BTreeMap::from([(kind.to_owned(), 1)]), ..truth(0..3) };
+        assert_eq!(stopped("fenced").check(&[held("a", 5)]), Ok(()));
+        assert_eq!(stopped("store").check(&[held("a", 5)]), Ok(()));
+        assert!(says(&stopped("corrupt"), &[held("a", 5)]).ends_with("kind=corrupt"));
+        assert!(says(&Truth { crashed: 1, ..truth(0..3) }, &[held("a", 5)]).ends_with("crashed=1 differing=0"));
+        assert!(says(&Truth { differing: 1, ..truth(0..3) }, &[held("a", 5)]).ends_with("crashed=0 differing=1"));
     }
 }

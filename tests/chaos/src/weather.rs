@@ -15,12 +15,14 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Weather {
     pub(crate) done: BTreeMap<&'static str, u64>,
+    /// What the store in this process did wrong, by name.
+    pub(crate) injected: BTreeMap<&'static str, u64>,
     /// Changes acknowledged while it blew.
     pub(crate) acknowledged: usize,
 }
 
 /// Of 1,000 requests to the store in this process, how many meet each of these.
-const STORE_FAULTS: [(Fault, f64); 14] = [
+const STORE_FAULTS: [(Fault, f64); 13] = [
     (Fault::Refuse(Refusal::InternalError), 0.006),
     (Fault::Refuse(Refusal::ServiceUnavailable), 0.006),
     (Fault::Refuse(Refusal::SlowDown), 0.004),
@@ -33,18 +35,23 @@ const STORE_FAULTS: [(Fault, f64); 14] = [
     (Fault::AnswerLost, 0.010),
     (Fault::ResetInAnswer, 0.006),
     (Fault::FlipRequest, 0.004),
-    (Fault::FlipAnswer, 0.004),
     (Fault::WrongLength(7), 0.004),
 ];
 
+/// The longest that a bucket is away.
+const AWAY_MAX: Duration = Duration::from_secs(180);
+
 /// Lets it blow for so long, and then clears all.
-pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts: Duration) -> Weather {
+pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts: Duration) -> Result<Weather, String> {
+    let before = world.injected();
     let mut weather = Weather::default();
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     if let Some(server) = world.server() {
         let faults = server.faults();
         faults.seed(seed);
         faults.add(Rule::new(Fault::Refuse(Refusal::ConditionalRequestConflict)).on("PutObject").rate(0.01));
+        // Lists have no checksum: what flips there only TLS would notice.
+        faults.add(Rule::new(Fault::FlipAnswer).on("GetObject").rate(0.01));
         STORE_FAULTS.iter().for_each(|(fault, rate)| faults.add(Rule::new(*fault).rate(*rate)));
         faults.add(Rule::new(Fault::SlowAnswer { pieces: 5, pause: Duration::from_millis(50) }).rate(0.01));
         faults.latency(Duration::ZERO, Duration::from_millis(20));
@@ -52,15 +59,10 @@ pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts:
     // One region's bucket is away for a good part of it, for everybody.
     let until = Instant::now() + lasts;
     let (away, from) = (random.below(3), Instant::now() + lasts / 5);
-    let back = from + (lasts / 5).min(Duration::from_secs(180));
-    let (mut is_away, mut was_away) = (false, false);
+    let outage = from..from + (lasts / 5).min(AWAY_MAX);
+    let mut is_away = false;
     while Instant::now() < until {
         sleep(Duration::from_millis(200 + random.below(400) as u64)).await;
-        if !is_away && !was_away && Instant::now() >= from {
-            (is_away, was_away) = (true, true);
-            weather.count("a bucket is away for everybody");
-        }
-        is_away &= Instant::now() < back;
         let (here, there) = (random.below(3), random.below(3));
         let mut state = State::default();
         match random.below(10) {
@@ -71,31 +73,35 @@ pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts:
             _ => {}
         }
         world.link(here, there).set(state);
-        if is_away {
-            (0..REGIONS.len()).for_each(|from| world.link(from, away).set(State { is_cut: true, ..State::default() }));
-        } else if was_away {
-            was_away = back > Instant::now();
-            (0..REGIONS.len()).for_each(|from| world.link(from, away).set(State::default()));
+        let was_away = is_away;
+        is_away = outage.contains(&Instant::now());
+        if is_away || was_away {
+            (0..REGIONS.len())
+                .for_each(|from| world.link(from, away).set(State { is_cut: is_away, ..State::default() }));
+        }
+        if is_away && !was_away {
+            weather.count("a bucket is away for everybody");
         }
         match random.below(12) {
-            0 => {
-                fleet.kill(here).await;
-                weather.count("a process is killed");
-            }
+            0 if fleet.kill(here).await => weather.count("a process is killed"),
             1 if fleet.launch(here).is_ok() => weather.count("a second process of one name"),
             _ => {}
         }
-        let started = fleet.mind().unwrap_or(0);
-        *weather.done.entry("a process is started again").or_default() += started;
+        *weather.done.entry("a process is started again").or_default() += fleet.mind()?;
     }
     weather.acknowledged = fleet.acknowledged();
     world.links().for_each(|link| link.set(State::default()));
     if let Some(server) = world.server() {
         server.faults().clear();
     }
+    weather.injected = world.injected();
+    for (what, times) in &before {
+        *weather.injected.entry(what).or_default() -= times;
+    }
+    weather.injected.retain(|_, times| *times > 0);
     // Whoever is left gets what is pending through, or is killed with it.
     sleep(Duration::from_secs(1)).await;
-    weather
+    Ok(weather)
 }
 
 impl Weather {

@@ -7,6 +7,7 @@
 //! | `open` | the replica takes writes |
 //! | `acknowledged N` | its N-th change, from 0, is durable |
 //! | `outcomes JSON` | what its requests have come to so far |
+//! | `differs` | it has found that a peer holds something else than it does |
 //! | `stopped KIND` | it does not go on, and why |
 
 use std::{env, io::Write, process::ExitCode, time::Duration};
@@ -70,14 +71,16 @@ pub(crate) async fn work(orders: Orders) -> ExitCode {
     let replica = match open(&orders, &counter).await {
         Ok(replica) => replica,
         Err(says) => {
-            println!("stopped {says}");
+            tell_outcomes(&counter);
+            say(&format!("stopped {says}"));
             return ExitCode::SUCCESS;
         }
     };
-    println!("open");
-    tokio::spawn(tell_outcomes(counter));
+    say("open");
+    tokio::spawn(tell(counter.clone(), replica.clone()));
     let kind = write(&orders, &replica).await;
-    println!("stopped {}", kind.name());
+    tell_outcomes(&counter);
+    say(&format!("stopped {}", kind.name()));
     ExitCode::SUCCESS
 }
 
@@ -85,7 +88,7 @@ async fn open(orders: &Orders, counter: &Counter) -> Result<Replica, String> {
     let mut buckets = Vec::new();
     for url in &orders.buckets {
         let bucket = store::open(url, &orders.keys.0, &orders.keys.1).await?.answer_within(Duration::from_secs(2));
-        buckets.push(Some(Counted { bucket, counter: counter.clone() }));
+        buckets.push(Some(Counted::new(bucket, counter)));
     }
     let home = REGIONS.iter().position(|region| *region == orders.name).ok_or("no such region")?;
     let own = buckets[home].take().ok_or("no bucket")?;
@@ -153,11 +156,20 @@ async fn write(orders: &Orders, replica: &Replica) -> ErrorKind {
     }
 }
 
-async fn tell_outcomes(counter: Counter) {
+async fn tell(counter: Counter, replica: Replica) {
+    let mut differs = false;
     loop {
         sleep(Duration::from_millis(500)).await;
-        say(&format!("outcomes {}", serde_json::json!(counter.counted())));
+        tell_outcomes(&counter);
+        if !differs && replica.status().logs.iter().any(|log| log.agrees == Some(false)) {
+            differs = true;
+            say("differs");
+        }
     }
+}
+
+fn tell_outcomes(counter: &Counter) {
+    say(&format!("outcomes {}", serde_json::json!(counter.counted())));
 }
 
 /// A whole line at once: it may be the last.
