@@ -92,14 +92,14 @@ fn crates_depend_on_those_below_alone() {
     let members: Vec<String> = workspace
         .lines()
         .find_map(|line| line.strip_prefix("members = "))
-        .map(|list| list.split('"').skip(1).step_by(2).map(str::to_owned).collect())
+        .map(|list| list.split('"').skip(1).step_by(2).map(|path| path.replace("tests/", "")).collect())
         .expect("the workspace has members");
     let mut faults: Vec<String> = table
         .keys()
         .filter(|name| !members.contains(name))
         .map(|name| format!("docs/architecture.md: there is no crate `{name}`"))
         .collect();
-    for name in members.iter().filter(|name| !["benches", "tests"].contains(&name.as_str())) {
+    for name in members.iter().filter(|name| !["benches", "chaos", "servers", "tests"].contains(&name.as_str())) {
         let Some(below) = table.get(name) else {
             faults.push(format!("docs/architecture.md: the table of crates lacks `{name}`"));
             continue;

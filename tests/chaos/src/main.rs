@@ -67,8 +67,7 @@ async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
     // A server from elsewhere may still have the buckets of another run with this seed.
     let world = store::World::start(options.s3.as_deref(), seed, nanoseconds()).await?;
     if let Some(server) = world.server() {
-        report::singly("writing", &singly::writing(&world, server).await?);
-        report::singly("reading", &singly::reading(&world, server).await?);
+        report::singly(&singly::each_fault_alone(&world, server).await?);
     }
     let mut fleet = fleet::Fleet::start(&world)?;
     let weather = weather::blow(&world, &mut fleet, seed, lasts).await?;

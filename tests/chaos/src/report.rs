@@ -2,16 +2,26 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{counting::Outcomes, singly::Met, store::World, truth::Truth, weather::Weather};
+use crate::{
+    counting::Outcomes,
+    singly::{Alone, Met},
+    store::World,
+    truth::Truth,
+    weather::Weather,
+};
 
 /// A line for each fault: how often it was injected, what the requests came to, and what it did to the log.
-pub(crate) fn singly(of: &str, all: &[Met]) {
-    let title = format!("each fault of {of} alone");
-    println!("\n{title:28} {:>5} {:>7} {:>6}  {:24} requests came to", "times", "retries", "ms", "effect");
+pub(crate) fn singly(alone: &Alone) {
+    faults("each fault of writing alone", &alone.writing);
+    faults("each fault of reading alone", &alone.reading);
+}
+
+fn faults(title: &str, all: &[Met]) {
+    println!("\n{title:32} {:>5} {:>7} {:>6}  {:22}  requests came to", "times", "retries", "ms", "effect");
     for Met { fault, injected, outcomes, retries, effect, took } in all {
         let came_to: Vec<_> = outcomes.iter().map(|(what, times)| format!("{what} {times}")).collect();
         let (ms, came_to) = (took.as_millis(), came_to.join(", "));
-        println!("  {fault:26} {injected:>5} {retries:>7} {ms:>6}  {effect:24} {came_to}");
+        println!("  {fault:30} {injected:>5} {retries:>7} {ms:>6}  {effect:22}  {came_to}");
     }
 }
 

@@ -72,24 +72,40 @@ const REGION: &str = REGIONS[0];
 /// How long any of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Plays each fault of writing, and demands that its change is in the log once.
-pub(crate) async fn writing(world: &World, server: &S3Server) -> Result<Vec<Met>, String> {
+/// What became of the segments that were written, and of those that were read.
+#[derive(Debug)]
+pub(crate) struct Alone {
+    pub(crate) writing: Vec<Met>,
+    pub(crate) reading: Vec<Met>,
+}
+
+/// Plays each fault, and demands that it has no effect on what is there in the end.
+pub(crate) async fn each_fault_alone(world: &World, server: &S3Server) -> Result<Alone, String> {
     let counter = Counter::default();
     let bucket = Counted::about(LOG.to_owned(), world.direct(REGION).await?, &counter);
-    let replica = Replica::builder(WRITER, bucket).settings(only_the_log()).open().await;
-    let replica = replica.map_err(|error| format!("a replica does not open: {error}"))?;
-    let counted = replica.pn_counter("singly").map_err(|error| error.to_string())?;
+    let writer = Replica::builder(WRITER, bucket).settings(only_the_log()).open().await;
+    let writer = writer.map_err(|error| format!("a replica does not open: {error}"))?;
+    let writing = write(world, server, &writer, &counter).await?;
+    // A replica that closes leaves a snapshot, and then nobody has to read the log.
+    let reading = read(world, server).await?;
+    writer.close().await.map_err(|error| format!("a replica does not close: {error}"))?;
+    Ok(Alone { writing, reading })
+}
+
+/// Demands that the log grows by one segment for each change, and that the change is counted once.
+async fn write(world: &World, server: &S3Server, writer: &Replica, counter: &Counter) -> Result<Vec<Met>, String> {
+    let counted = writer.pn_counter("singly").map_err(|error| error.to_string())?;
     let mut met = Vec::new();
     for (fault, number) in ON_WRITING.into_iter().zip(1..) {
         let name = fault.name();
         let (before, in_log) = (counter.counted(), world.keys_in(REGION, LOG).len());
-        let alone = Alone::on(server.faults(), fault, "PutObject", LOG);
+        let alone = Injected::on(server.faults(), fault, "PutObject", LOG);
         let began = Instant::now();
         let written = counted.add(1).map_err(|error| error.to_string())?;
         let durable = timeout(PATIENCE, written.durable()).await;
         durable.map_err(|_| format!("{name}: it is never durable"))?.map_err(|error| format!("{name}: {error}"))?;
         let took = began.elapsed();
-        let injected = alone.injected();
+        let injected = alone.times();
         let segments = world.keys_in(REGION, LOG).len() - in_log;
         if segments != 1 || counted.value() != number {
             return Err(format!("{name}: the log has grown by {segments}, and {} is counted", counted.value()));
@@ -98,25 +114,24 @@ pub(crate) async fn writing(world: &World, server: &S3Server) -> Result<Vec<Met>
         let retries = requests(&outcomes, "create").saturating_sub(1);
         met.push(Met { fault: what(fault), injected, outcomes, retries, effect: "one segment more", took });
     }
-    replica.close().await.map_err(|error| format!("a replica does not close: {error}"))?;
     each_was_injected_once(met)
 }
 
-/// Plays each fault of reading, and demands that every change is read once.
-pub(crate) async fn reading(world: &World, server: &S3Server) -> Result<Vec<Met>, String> {
+/// Demands that a newcomer reads every change, once.
+async fn read(world: &World, server: &S3Server) -> Result<Vec<Met>, String> {
     let last = world.keys_in(REGION, LOG).pop().ok_or("there is nothing to read")?;
     let mut met = Vec::new();
     for fault in ON_READING {
         let name = fault.name();
         let counter = Counter::default();
         let bucket = Counted::about(last.clone(), world.direct(REGION).await?, &counter);
-        let alone = Alone::on(server.faults(), fault, "GetObject", &last);
+        let alone = Injected::on(server.faults(), fault, "GetObject", &last);
         let began = Instant::now();
         let observer = Replica::builder("observer", bucket).settings(only_the_log()).observe().await;
         let observer = observer.map_err(|error| format!("{name}: an observer does not open: {error}"))?;
         let caught_up = timeout(PATIENCE, observer.catch_up()).await;
         let took = began.elapsed();
-        let injected = alone.injected();
+        let injected = alone.times();
         let value = observer.pn_counter("singly").map_err(|error| error.to_string())?.value();
         if caught_up != Ok(true) || value != ON_WRITING.len() as i128 {
             return Err(format!("{name}: {value} of {} changes are read", ON_WRITING.len()));
@@ -136,26 +151,26 @@ fn only_the_log() -> Settings {
 }
 
 /// A fault, once, and no other, until it is dropped.
-struct Alone<'a> {
+struct Injected<'a> {
     faults: &'a Faults,
     name: &'static str,
     before: u64,
 }
 
-impl<'a> Alone<'a> {
+impl<'a> Injected<'a> {
     fn on(faults: &'a Faults, fault: Fault, operation: &str, key: &str) -> Self {
         let mut alone = Self { faults, name: fault.name(), before: 0 };
-        alone.before = alone.injected();
+        alone.before = alone.times();
         faults.add(Rule::new(fault).on(operation).key(key).times(1));
         alone
     }
 
-    fn injected(&self) -> u64 {
+    fn times(&self) -> u64 {
         self.faults.injected().get(self.name).copied().unwrap_or(0) - self.before
     }
 }
 
-impl Drop for Alone<'_> {
+impl Drop for Injected<'_> {
     fn drop(&mut self) {
         self.faults.clear();
     }
