@@ -60,9 +60,9 @@ pub(crate) fn settings() -> Settings {
     settings.poll_max = Duration::from_secs(1);
     settings.discovery_interval = Duration::from_secs(2);
     settings.catch_up = Duration::from_secs(2);
-    settings.snapshot_interval = Duration::from_secs(3);
-    settings.ack_interval = Duration::from_secs(1);
-    settings.retention = Duration::from_secs(2);
+    settings.snapshot_interval = Duration::from_secs(1);
+    settings.ack_interval = Duration::from_millis(300);
+    settings.retention = Duration::from_secs(1);
     settings
 }
 

@@ -115,7 +115,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::R
     drop(listener);
     let rest = async {
         while let Some(ended) = connections.join_next().await {
-            resume(ended)
+            resume(ended);
         }
     };
     let _ = tokio::time::timeout(GRACE, rest).await;
