@@ -66,8 +66,8 @@ async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
     println!("chaos --seconds {} --seed {seed}", lasts.as_secs());
     // A server from elsewhere may still have the buckets of another run with this seed.
     let world = store::World::start(options.s3.as_deref(), seed, nanoseconds()).await?;
-    if let Some(server) = world.server() {
-        report::singly(&singly::each_fault_alone(&world, server).await?);
+    if options.s3.is_none() {
+        report::singly(&singly::each_fault_alone().await?);
     }
     let mut fleet = fleet::Fleet::start(&world)?;
     let weather = weather::blow(&world, &mut fleet, seed, lasts).await?;
@@ -75,7 +75,7 @@ async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
     let held = settle::settle(&world).await?;
     report::chaos(&weather, &world, &truth, &outcomes);
     truth.check(&held)?;
-    report::enough(&weather, &world, &truth, lasts)?;
+    report::enough(&weather, &world, &truth, &outcomes, lasts)?;
     println!("every region holds the same: {}", truth.in_short(&held));
     Ok(())
 }

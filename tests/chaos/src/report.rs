@@ -52,7 +52,13 @@ fn connections(world: &World) -> BTreeMap<&'static str, u64> {
 }
 
 /// Fails when too little has gone wrong: a storm that was none shows nothing.
-pub(crate) fn enough(weather: &Weather, world: &World, truth: &Truth, lasts: Duration) -> Result<(), String> {
+pub(crate) fn enough(
+    weather: &Weather,
+    world: &World,
+    truth: &Truth,
+    outcomes: &Outcomes,
+    lasts: Duration,
+) -> Result<(), String> {
     let mut least: Vec<(&str, u64, u64)> = Vec::new();
     let connections = connections(world);
     for what in ["connection refused", "connection cut", "piece delayed", "answer cut short"] {
@@ -65,6 +71,10 @@ pub(crate) fn enough(weather: &Weather, world: &World, truth: &Truth, lasts: Dur
         for what in ["AnswerLost", "ResetInAnswer", "InternalError", "ConditionalRequestConflict", "FlipAnswer"] {
             least.push((what, weather.injected.get(what).copied().unwrap_or(0), 1));
         }
+    }
+    // Whoever lags behind must meet what was collected, too.
+    for what in ["create done", "create exists", "create indeterminate", "delete done"] {
+        least.push((what, outcomes.get(what).copied().unwrap_or(0), 1));
     }
     // In the worst of it somebody must get through now and then.
     least.push(("changes acknowledged", truth.acknowledged() as u64, lasts.as_secs() * 2));

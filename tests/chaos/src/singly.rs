@@ -80,14 +80,17 @@ pub(crate) struct Alone {
 }
 
 /// Plays each fault, and demands that it has no effect on what is there in the end.
-pub(crate) async fn each_fault_alone(world: &World, server: &S3Server) -> Result<Alone, String> {
+pub(crate) async fn each_fault_alone() -> Result<Alone, String> {
+    // In a world of its own: in another one a replica that has gone would be waited for.
+    let world = World::start(None, 0, 0).await?;
+    let server = world.server().ok_or("the store is not in this process")?;
     let counter = Counter::default();
     let bucket = Counted::about(LOG.to_owned(), world.direct(REGION).await?, &counter);
     let writer = Replica::builder(WRITER, bucket).settings(only_the_log()).open().await;
     let writer = writer.map_err(|error| format!("a replica does not open: {error}"))?;
-    let writing = write(world, server, &writer, &counter).await?;
+    let writing = write(&world, server, &writer, &counter).await?;
     // A replica that closes leaves a snapshot, and then nobody has to read the log.
-    let reading = read(world, server).await?;
+    let reading = read(&world, server).await?;
     writer.close().await.map_err(|error| format!("a replica does not close: {error}"))?;
     Ok(Alone { writing, reading })
 }

@@ -43,7 +43,6 @@ const AWAY_MAX: Duration = Duration::from_secs(180);
 
 /// Lets it blow for so long, and then clears all.
 pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts: Duration) -> Result<Weather, String> {
-    let before = world.injected();
     let mut weather = Weather::default();
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     if let Some(server) = world.server() {
@@ -95,10 +94,6 @@ pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts:
         server.faults().clear();
     }
     weather.injected = world.injected();
-    for (what, times) in &before {
-        *weather.injected.entry(what).or_default() -= times;
-    }
-    weather.injected.retain(|_, times| *times > 0);
     // Whoever is left gets what is pending through, or is killed with it.
     sleep(Duration::from_secs(1)).await;
     Ok(weather)
