@@ -114,7 +114,7 @@ impl<'a> Fleet<'a> {
 
     /// Takes note of those that have ended by themselves.
     fn bury(&mut self) {
-        for process in self.running.iter_mut() {
+        for process in &mut self.running {
             process.retain_mut(|process| match process.0.try_wait() {
                 Ok(None) => true,
                 Ok(Some(status)) => {

@@ -45,7 +45,7 @@ fn table<'a>(title: &str, rows: impl Iterator<Item = (&'a str, u64)>) {
 
 fn connections(world: &World) -> BTreeMap<&'static str, u64> {
     let mut all = BTreeMap::new();
-    for (what, times) in world.links().flat_map(|link| link.met()) {
+    for (what, times) in world.links().flat_map(Link::met) {
         *all.entry(what).or_default() += times;
     }
     all

@@ -115,13 +115,13 @@ async fn write(orders: &Orders, replica: &Replica) -> ErrorKind {
             batch.or_set(&format!("seen/{}", number % SETS)).add(&*element);
             batch.lww_register("last").set(&*element);
             batch.pn_counter("deleted").add(1);
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 batch.or_set("cart").add(&*format!("thing {}", number % 20));
             }
-            if number % 7 == 0 {
+            if number.is_multiple_of(7) {
                 batch.or_set("cart").remove(&*format!("thing {}", number % 20));
             }
-            if number % 11 == 0 {
+            if number.is_multiple_of(11) {
                 batch.delete("deleted");
             }
             Ok(())
@@ -138,7 +138,7 @@ async fn write(orders: &Orders, replica: &Replica) -> ErrorKind {
                 number += 1;
             }
             Err(error) if matches!(error.kind(), ErrorKind::Backpressure | ErrorKind::ClockSkew) => {
-                sleep(PAUSE * 10).await
+                sleep(PAUSE * 10).await;
             }
             Err(error) => return error.kind(),
         }
