@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     counting::Outcomes,
+    link::Link,
     singly::{Alone, Met},
     store::World,
     truth::Truth,
