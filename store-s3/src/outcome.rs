@@ -197,7 +197,7 @@ fn on_the_way(trouble: &Trouble) -> (Known, &'static str) {
             "no TLS with {endpoint}: its certificate is not trusted, or it does not speak TLS; correct the endpoint, or \
              name the file of its authority in SSL_CERT_FILE",
         ),
-        Trouble::BrokenOff => (Nothing, "the connection to {endpoint} was lost before the answer"),
+        Trouble::BrokenOff => (Nothing, "the connection to {endpoint} was lost before the end of the answer"),
         Trouble::TimedOut => (Nothing, "{endpoint} did not answer in time"),
         Trouble::NoCredentials => (
             Refused,

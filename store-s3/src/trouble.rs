@@ -21,7 +21,7 @@ pub(crate) enum Trouble {
     NotConnected,
     /// The other side's certificate is not trusted, or it does not speak TLS; nothing was sent.
     Tls,
-    /// The connection was lost while the request was under way.
+    /// The connection was lost before the end of the answer.
     BrokenOff,
     /// The time for the request was over.
     TimedOut,
@@ -59,6 +59,9 @@ impl Trouble {
                     region: raw.headers().get("x-amz-bucket-region").map(str::to_owned),
                 })
             }
+            // SUBTLE: the SDK took the body and could not read it to its end. The status alone must not be believed: a 404
+            // of S3 says in its body that the key is missing, and without that it looks like an endpoint that is no S3.
+            SdkError::ResponseError(context) if context.raw().body().bytes().is_none() => Self::BrokenOff,
             // An error whose body is no XML, as a proxy sends it, still has its status.
             SdkError::ResponseError(context) if !context.raw().status().is_success() => {
                 Self::Answered(Reply { status: context.raw().status().as_u16(), ..Reply::default() })

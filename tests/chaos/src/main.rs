@@ -75,6 +75,7 @@ async fn run(options: &Options, lasts: Duration) -> Result<(), String> {
     let held = settle::settle(&world).await?;
     report::chaos(&weather, &world, &truth, &outcomes);
     truth.check(&held)?;
+    report::no_refusal(&world, &outcomes)?;
     report::enough(&weather, &world, &truth, &outcomes, lasts)?;
     println!("every region holds the same: {}", truth.in_short(&held));
     Ok(())
