@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that need S3 and SQS servers which no one here wrote: moto's, in a virtual environment of its own.
-# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests, or with --run
+# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests, or with
+# --run
 # another command, which gets the address of the server as its last argument.
 set -euo pipefail
 cd "$(dirname "$0")/.."

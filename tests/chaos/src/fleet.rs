@@ -74,7 +74,8 @@ impl<'a> Fleet<'a> {
         let heard = Arc::clone(&self.heard);
         self.listeners.push(tokio::spawn(async move {
             let mut lines = BufReader::new(out).lines();
-            // A process can be killed while it prints. Then the end of its last line is missing, and a number cut short would be
+            // A process can be killed while it prints. Then the end of its last line is missing, and a number cut
+            // short would be
             // another number: each line is believed when the next one, or a proper end, has come.
             let mut last = None;
             while let Ok(Some(line)) = lines.next_line().await {

@@ -1,8 +1,11 @@
 //! Chaos, end to end: three regions, each a process of its own, over real HTTP, with everything in between going wrong.
 //!
-//! What holds in the simulator must hold where nothing is simulated: sockets, the SDK's client, threads, SIGKILL. Processes
-//! write without a pause and say what the bucket has acknowledged. Meanwhile connections are cut, delayed and reset, the
-//! store fails and lies about it, buckets are away, processes are killed and doubled. Then it gets quiet, and three replicas are
+//! What holds in the simulator must hold where nothing is simulated: sockets, the SDK's client, threads, SIGKILL.
+//! Processes
+//! write without a pause and say what the bucket has acknowledged. Meanwhile connections are cut, delayed and reset,
+//! the
+//! store fails and lies about it, buckets are away, processes are killed and doubled. Then it gets quiet, and three
+//! replicas are
 //! opened that must agree with each other and with what was acknowledged; nobody but this program kept the truth.
 
 mod counting;

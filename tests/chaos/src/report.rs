@@ -52,7 +52,8 @@ fn connections(world: &World) -> BTreeMap<&'static str, u64> {
     all
 }
 
-/// Fails when a request was refused by a store that refuses nothing: whoever reads of a refusal changes settings, and no cut
+/// Fails when a request was refused by a store that refuses nothing: whoever reads of a refusal changes settings, and
+/// no cut
 /// connection may send them there. The store in this process refuses on purpose.
 pub(crate) fn no_refusal(world: &World, outcomes: &Outcomes) -> Result<(), String> {
     match outcomes.keys().find(|what| world.server().is_none() && what.ends_with(" refused")) {

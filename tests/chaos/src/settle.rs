@@ -1,4 +1,5 @@
-//! The end: three replicas are opened without any trouble between them, read each other to the end, and say what they hold.
+//! The end: three replicas are opened without any trouble between them, read each other to the end, and say what they
+//! hold.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! Each fault alone: what one segment of a log comes to when the request that writes or reads it meets the fault.
 //!
-//! In a storm one cannot tell which fault led to which answer. Here a replica writes one change for each fault of writing, and
-//! only the create of that one segment meets it; and a replica is opened for each fault of reading, and only the read of the
+//! In a storm one cannot tell which fault led to which answer. Here a replica writes one change for each fault of
+//! writing, and
+//! only the create of that one segment meets it; and a replica is opened for each fault of reading, and only the read
+//! of the
 //! last segment meets it.
 
 use std::time::Duration;

@@ -121,7 +121,8 @@ pub(crate) async fn open(url: &str, access_key: &str, secret_key: &str) -> Resul
     S3Bucket::open_as(&parsed, keys).await.map_err(|error| error.to_string())
 }
 
-/// Creates a bucket with one plain request, in the region that every S3 takes without a word: moto does not look at signatures.
+/// Creates a bucket with one plain request, in the region that every S3 takes without a word: moto does not look at
+/// signatures.
 async fn create_bucket(endpoint: &str, bucket: &str) -> Result<(), String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let host = endpoint.trim_start_matches("http://").trim_end_matches('/');

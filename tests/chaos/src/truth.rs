@@ -18,7 +18,8 @@ pub(crate) struct Truth {
     pub(crate) differing: u64,
 }
 
-/// What a process may stop for: another one has its log, or its bucket was away for too long while it was opened. Whoever
+/// What a process may stop for: another one has its log, or its bucket was away for too long while it was opened.
+/// Whoever
 /// watches over it starts it again. Nothing that is injected explains anything else.
 const MAY_STOP_FOR: [&str; 2] = ["fenced", "store"];
 
@@ -48,7 +49,8 @@ impl Truth {
     ///
     /// - All hold the same.
     /// - What was acknowledged is there.
-    /// - Every change is there once: it added an element and counted one, in one batch, so there are as many of one as of the other.
+    /// - Every change is there once: it added an element and counted one, in one batch, so there are as many of one as
+    /// of the other.
     /// - Nothing has a hole: of one process a change is there only if all before it are.
     /// - No process has crashed, found damage, or found that a peer differs.
     pub(crate) fn check(&self, held: &[Held]) -> Result<(), String> {

@@ -100,7 +100,8 @@ pub(crate) fn spoiled(answer: Response<Bytes>, fault: Option<Fault>, cut: &Arc<A
             let wrong = |(name, value): (&hyper::header::HeaderName, &mut HeaderValue)| {
                 if name.as_str().starts_with("x-amz-checksum-") && name != "x-amz-checksum-type" {
                     let mut signs = value.as_bytes().to_vec();
-                    // SUBTLE: only the first sign has no bits that must be zero. With a wrong one of those it would be no base64,
+                    // SUBTLE: only the first sign has no bits that must be zero. With a wrong one of those it would be
+                    // no base64,
                     // and the SDK passes over a checksum that it cannot read.
                     if let Some(first) = signs.first_mut() {
                         *first = if *first == b'A' { b'B' } else { b'A' };
@@ -136,7 +137,8 @@ pub(crate) fn flipped(bytes: &Bytes) -> Bytes {
 mod tests {
     use super::*;
 
-    /// Symptom: one wrong checksum in sixteen was taken for right. Cause: its last sign had bits that must be zero, so it was
+    /// Symptom: one wrong checksum in sixteen was taken for right. Cause: its last sign had bits that must be zero, so
+    /// it was
     /// no base64, and the SDK passes over a checksum that it cannot read. Cure: only the first sign changes.
     #[test]
     fn a_wrong_checksum_differs_in_its_first_sign_alone() {
