@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests that need S3 and SQS servers which no one here wrote: moto's, in a virtual environment of its own.
-# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests.
+# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests, or with
+# --run
+# another command, which gets the address of the server as its last argument.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,6 +45,12 @@ done
 if [[ -z $listens ]] || grep -qv "127\.0\.0\.1:$port" <<<"$listens"; then
     echo "moto does not listen on loopback alone: ${listens:-nowhere}" >&2
     exit 1
+fi
+
+# Whatever else wants the server: it is told the address last.
+if [[ ${1:-} == --run ]]; then
+    timeout 540 "${@:2}" "http://127.0.0.1:$port"
+    exit
 fi
 
 # Without the variable the tests fail, so they cannot be passed over.
