@@ -104,6 +104,7 @@ impl Share {
     pub const ALL: Self = Self { part: 1, of: 1 };
 
     /// The branches that are in it, in their order.
+    #[must_use]
     pub fn of<T>(self, branches: Vec<T>) -> Vec<T> {
         let is_in = |index: u64| index % self.of == self.part - 1;
         (0..).zip(branches).filter(|(index, _)| is_in(*index)).map(|(_, branch)| branch).collect()
