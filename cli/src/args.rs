@@ -41,13 +41,18 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a configuration with a local directory for each region
-    #[command(after_help = "Example:\n  archipelago init\n  archipelago init --dir try paris tokyo\n\n\
-        It makes the directories too. With --config it writes that file. What is there already is left alone.")]
+    /// Write a configuration with a local directory for each region, or a bucket on S3
+    #[command(after_help = "Example:\n  archipelago init\n  archipelago init --dir try paris tokyo\n  \
+        archipelago init --s3 acme-likes us-east-1 eu-west-1\n\n\
+        It makes the directories too; `provision` makes what is on S3. With --config it writes that file. What is there already \
+        is left alone.")]
     Init {
         /// The folder to write it in [default: this one]
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        #[cfg(feature = "s3")]
+        #[command(flatten)]
+        s3: OnS3,
         /// What the regions are called [default: us-east-1 eu-west-1 ap-southeast-1]
         #[arg(value_name = "NAME")]
         names: Vec<String>,
@@ -85,8 +90,8 @@ pub(crate) enum Command {
     Apply {
         /// The file to read; - or nothing is standard input
         file: Option<PathBuf>,
-        /// Remember how many lines of this source are done, in the same segment as what they did. The same command, repeated
-        /// after a crash, goes on where the durable state ends: no line is lost or applied twice
+        /// Remember how many lines of this source are done, in the same segment as what they did. The same command,
+        /// repeated after a crash, goes on where the durable state ends: no line is lost or applied twice
         #[arg(long, value_name = "NAME")]
         resume: Option<String>,
         /// Count lines that are wrong, and go on
@@ -149,6 +154,9 @@ pub(crate) enum Command {
         /// What the paths begin with
         #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
+        /// Take the hints from the region's queue. Whatever else reads that queue does not get them, and polls
+        #[arg(long)]
+        hints: bool,
     },
     /// Delete what is at a path
     #[command(after_help = "Example:\n  archipelago delete carts/ada\n  archipelago delete carts/ada --kind or_set")]
@@ -203,6 +211,32 @@ pub(crate) enum Command {
         /// The key, as `log` prints it; or that of a part, as `show` prints it of a snapshot
         key: String,
     },
+    /// Create what the regions need on AWS: buckets, queues, topics, and who may do what
+    #[cfg(feature = "s3")]
+    #[command(after_help = "Example:\n  archipelago provision --check\n  archipelago provision\n  \
+        archipelago provision --print policy --account 123456789012 --region eu-west-1\n\n\
+        It creates what is missing, narrows what is wider than needed, and may be repeated. What others have set up in a bucket \
+        stays. Roles are printed and not created; --replica says who writes in the region, if that is not called like it.\n\n\
+        With --check it changes nothing, and exits with 1 if anything is missing or wider than needed.")]
+    Provision {
+        /// Say what is missing or wider than needed, and change nothing
+        #[arg(long, conflicts_with = "print")]
+        check: bool,
+        /// Print it instead
+        #[arg(long, value_name = "WHAT")]
+        print: Option<Print>,
+        /// The number of the AWS account, for the policies that are printed
+        #[arg(long, value_name = "ID", value_parser = account)]
+        account: Option<String>,
+    },
+    /// Look at the messages of the region's queue that could not be understood
+    #[cfg(feature = "s3")]
+    #[command(after_help = "Example:\n  archipelago dlq list --region eu-west-1\n  archipelago dlq replay")]
+    Dlq {
+        /// What to do with them
+        #[command(subcommand)]
+        what: Dlq,
+    },
     /// Print the completions for a shell
     #[command(
         after_help = "Example:\n  archipelago completions bash > ~/.local/share/bash-completion/completions/archipelago"
@@ -216,10 +250,75 @@ pub(crate) enum Command {
     Man,
 }
 
+/// Where the buckets of a new configuration are, if on S3.
+#[cfg(feature = "s3")]
+#[derive(Args, Debug)]
+pub(crate) struct OnS3 {
+    /// Name buckets on S3, each called NAME-REGION, and queues for hints
+    #[arg(long, value_name = "NAME")]
+    pub(crate) s3: Option<String>,
+    /// The address of a store that is not AWS
+    #[arg(long, value_name = "URL", requires = "s3")]
+    pub(crate) endpoint: Option<String>,
+    /// Name no queues: the regions poll
+    #[arg(long, requires = "s3")]
+    pub(crate) polling: bool,
+}
+
+#[cfg(feature = "s3")]
+impl OnS3 {
+    /// The configuration of these regions: on S3 if a name is given, and in directories else.
+    pub(crate) fn configuration(&self, regions: &[String]) -> crate::failure::Outcome<String> {
+        match &self.s3 {
+            Some(name) => crate::config::on_s3(name, self.endpoint.as_deref(), self.polling, regions),
+            None => crate::config::with_directories(regions),
+        }
+    }
+}
+
+/// What is printed instead of created.
+#[cfg(feature = "s3")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Print {
+    /// The template of the region's stack
+    Cloudformation,
+    /// The IAM policies of the roles in the region
+    Policy,
+}
+
+/// What is done with dead letters.
+#[cfg(feature = "s3")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dlq {
+    /// List them: when they were sent, why they are there, how they begin
+    List {
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Send them back to the queue
+    Replay {
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Delete all of them
+    Purge,
+}
+
 /// A position as it is printed: epoch and slot in hexadecimal digits.
 fn position(text: &str) -> Result<replica::Position, String> {
     let digits = |part: &str| u32::from_str_radix(part, 16).ok().filter(|_| part.len() == 8);
     text.split_once('/')
         .and_then(|(epoch, slot)| Some(replica::Position::new(digits(epoch)?, digits(slot)?)))
         .ok_or_else(|| "a position is two times eight hexadecimal digits, such as 65a1b2c3/0000000f".to_owned())
+}
+
+/// The number of an AWS account.
+#[cfg(feature = "s3")]
+fn account(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err("the number of an AWS account has 12 digits".to_owned())
 }

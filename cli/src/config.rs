@@ -9,7 +9,11 @@ use std::{
 use replica::{name::ReplicaName, ports::Bucket};
 use serde::Deserialize;
 use store_object::MemoryBucket;
+#[cfg(feature = "s3")]
+use store_s3::{QueueUrl, S3Url};
 
+#[cfg(feature = "s3")]
+use crate::remote::Remote;
 use crate::{
     directory::Directory,
     failure::{Failure, Outcome},
@@ -36,6 +40,7 @@ struct File {
 struct Entry {
     name: String,
     bucket: String,
+    hints: Option<String>,
 }
 
 /// A region.
@@ -44,6 +49,9 @@ pub(crate) struct Region {
     pub(crate) name: String,
     pub(crate) place: Place,
     pub(crate) bucket: Arc<dyn Bucket>,
+    /// The queue that tells of new objects in the buckets of the others.
+    #[cfg(feature = "s3")]
+    pub(crate) hints: Option<QueueUrl>,
 }
 
 /// Where a bucket is.
@@ -53,6 +61,9 @@ pub(crate) enum Place {
     Directory(PathBuf),
     /// This process's memory.
     Memory,
+    /// A bucket on S3.
+    #[cfg(feature = "s3")]
+    S3(Box<S3Url>),
 }
 
 impl Region {
@@ -61,7 +72,7 @@ impl Region {
         match &self.place {
             Place::Directory(path) => fs::create_dir_all(path)
                 .map_err(|error| Failure::failed(format!("region {}: {}: {error}", self.name, path.display()))),
-            Place::Memory => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -69,7 +80,7 @@ impl Region {
     pub(crate) fn missing(&self) -> Option<&Path> {
         match &self.place {
             Place::Directory(path) => Some(&**path).filter(|path| !path.exists()),
-            Place::Memory => None,
+            _ => None,
         }
     }
 }
@@ -87,8 +98,11 @@ pub(crate) fn read(file: &Path) -> Outcome<Vec<Region>> {
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut found: Vec<Region> = Vec::new();
-    for Entry { name, bucket } in regions {
+    for Entry { name, bucket, hints } in regions {
         check_name(&name).map_err(&wrong)?;
+        let read = hints.map(|hints| queue(&hints)).transpose();
+        #[cfg_attr(not(feature = "s3"), expect(unused_variables, reason = "there are none without the feature"))]
+        let hints = read.map_err(|says| wrong(format!("region {name}: {says}")))?;
         let place = place(&bucket, folder).map_err(|says| wrong(format!("region {name}: {says}")))?;
         if found.iter().any(|region| region.name == name) {
             return Err(wrong(format!("two regions are called {name}")));
@@ -99,9 +113,32 @@ pub(crate) fn read(file: &Path) -> Outcome<Vec<Region>> {
             return Err(wrong(says));
         }
         let bucket = place.bucket();
-        found.push(Region { name, place, bucket });
+        #[cfg(feature = "s3")]
+        if let Some(same) = found.iter().find(|region| hints.is_some() && region.hints == hints) {
+            return Err(wrong(format!(
+                "the regions {} and {name} have one queue; a message has one reader",
+                same.name
+            )));
+        }
+        found.push(Region {
+            name,
+            place,
+            bucket,
+            #[cfg(feature = "s3")]
+            hints,
+        });
     }
     Ok(found)
+}
+
+#[cfg(feature = "s3")]
+fn queue(hints: &str) -> Result<QueueUrl, String> {
+    hints.parse().map_err(|error: replica::ports::BucketError| error.to_string())
+}
+
+#[cfg(not(feature = "s3"))]
+fn queue(hints: &str) -> Result<(), String> {
+    Err(format!("this build has no queues; build it with the feature s3: {hints}"))
 }
 
 /// The text of a configuration with a directory for each of these regions beside it.
@@ -120,6 +157,35 @@ pub(crate) fn with_directories(names: &[String]) -> Outcome<String> {
     Ok(text)
 }
 
+/// The text of a configuration with a bucket on S3 for each of these regions, called after `name` and the region, and a
+/// queue of the same name unless they poll. With an endpoint all is there, and else on AWS, in the regions that bear
+/// these names.
+#[cfg(feature = "s3")]
+pub(crate) fn on_s3(name: &str, endpoint: Option<&str>, polls: bool, regions: &[String]) -> Outcome<String> {
+    let mut text = String::from(
+        "# The regions, a bucket for each, and the queue that tells it of new objects in the others.\n\
+         # `archipelago provision` makes them, and with --check says what is missing.\n\
+         # Credentials come from the usual chain of AWS: the environment, profiles, roles.\n\
+         # Commands work from the first region unless --region names another.\n",
+    );
+    for (number, region) in regions.iter().enumerate() {
+        check_name(region).map_err(Failure::usage)?;
+        if regions[..number].contains(region) {
+            return Err(Failure::usage(format!("two regions are called {region}")));
+        }
+        let endpoint = endpoint.map(|endpoint| format!("&endpoint={endpoint}")).unwrap_or_default();
+        let bucket = format!("s3://{name}-{region}?region={region}{endpoint}");
+        bucket.parse::<S3Url>().map_err(|error| Failure::usage(error.to_string()))?;
+        text += &format!("\n[[region]]\nname = \"{region}\"\nbucket = \"{bucket}\"\n");
+        if !polls {
+            let hints = format!("sqs://{name}-{region}?region={region}{endpoint}");
+            queue(&hints).map_err(Failure::usage)?;
+            text += &format!("hints = \"{hints}\"\n");
+        }
+    }
+    Ok(text)
+}
+
 fn check_name(name: &str) -> Result<(), String> {
     match ReplicaName::new(name) {
         Ok(_) if name.len() <= REGION_BYTES_MAX => Ok(()),
@@ -134,11 +200,23 @@ fn place(bucket: &str, folder: &Path) -> Result<Place, String> {
             Ok(Place::Directory(resolved(&path)))
         }
         Some(("memory", "")) => Ok(Place::Memory),
-        Some((scheme @ ("s3" | "az" | "gs"), _)) => {
-            Err(format!("this build has no buckets of the kind {scheme}: yet; file: and memory: are there: {bucket}"))
+        #[cfg(feature = "s3")]
+        Some(("s3", _)) => match bucket.parse() {
+            Ok(url) => Ok(Place::S3(Box::new(url))),
+            Err(error) => Err(error.to_string()),
+        },
+        #[cfg(not(feature = "s3"))]
+        Some(("s3", _)) => Err(format!("this build has no buckets on S3; build it with the feature s3: {bucket}")),
+        Some((scheme @ ("az" | "gs"), _)) => {
+            Err(format!("this build has no buckets of the kind {scheme}: yet; {} are there: {bucket}", kinds()))
         }
-        _ => Err(format!("a bucket is file:DIR or memory: and not {bucket:?}")),
+        _ => Err(format!("a bucket is one of {}, and not {bucket:?}", kinds())),
     }
+}
+
+/// The kinds of buckets that there are.
+const fn kinds() -> &'static str {
+    if cfg!(feature = "s3") { "file:DIR, memory: and s3://BUCKET" } else { "file:DIR and memory:" }
 }
 
 /// The one name of a directory, as far as it is there: two ways to it are one bucket.
@@ -161,6 +239,11 @@ impl Place {
     fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Directory(one), Self::Directory(other)) => one.starts_with(other) || other.starts_with(one),
+            #[cfg(feature = "s3")]
+            (Self::S3(one), Self::S3(other)) => {
+                let is_one = (one.bucket(), one.endpoint()) == (other.bucket(), other.endpoint());
+                is_one && (one.prefix().starts_with(other.prefix()) || other.prefix().starts_with(one.prefix()))
+            }
             _ => false,
         }
     }
@@ -169,6 +252,8 @@ impl Place {
         match self {
             Self::Directory(path) => Arc::new(Directory::new(path.clone())),
             Self::Memory => Arc::new(MemoryBucket::new()),
+            #[cfg(feature = "s3")]
+            Self::S3(url) => Arc::new(Remote::new((**url).clone())),
         }
     }
 }

@@ -16,7 +16,13 @@ mod lines;
 mod manual;
 mod operation;
 mod output;
+#[cfg(feature = "s3")]
+mod provision;
+#[cfg(feature = "s3")]
+mod queue;
 mod read;
+#[cfg(feature = "s3")]
+mod remote;
 mod session;
 mod signals;
 mod source;
@@ -50,7 +56,18 @@ fn run(cli: Cli) -> Outcome {
     let Cli { global, command } = cli;
     let mut out = Output::new(global.json);
     match command {
-        Command::Init { dir, names } => return init::init(global.config.as_deref(), dir.as_deref(), &names, &mut out),
+        Command::Init {
+            dir,
+            #[cfg(feature = "s3")]
+            s3,
+            names,
+        } => {
+            #[cfg(feature = "s3")]
+            let text = |names: &[String]| s3.configuration(names);
+            #[cfg(not(feature = "s3"))]
+            let text = config::with_directories;
+            return init::init(global.config.as_deref(), dir.as_deref(), &names, text, &mut out);
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "archipelago", &mut script);
@@ -94,7 +111,7 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Rank { prefix, path } => read::rank(session, &prefix, &path, out).await,
         Command::Conflicts { prefix } => read::conflicts(session, &prefix, out).await,
         Command::Export { prefix } => export::export(session, &prefix, out).await,
-        Command::Watch { prefix } => watch::watch(session, &prefix, out).await,
+        Command::Watch { prefix, hints } => watch::watch(session, &prefix, hints, out).await,
         Command::Status => status::status(session, out).await,
         Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
         Command::Sync => change::sync(session, out).await,
@@ -102,6 +119,12 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Verify => verify::verify(session, out).await,
         Command::Log { name } => inspect::log(session, name.as_deref(), out).await,
         Command::Show { key } => inspect::show(session, &key, out).await,
+        #[cfg(feature = "s3")]
+        Command::Provision { check, print, account } => {
+            provision::provision(session, check, print, account.as_deref(), out).await
+        }
+        #[cfg(feature = "s3")]
+        Command::Dlq { what } => queue::dead_letters(session, &what, out).await,
         Command::Init { .. } | Command::Demo { .. } | Command::Completions { .. } | Command::Man => {
             Ok(ExitCode::SUCCESS)
         }

@@ -56,6 +56,12 @@ impl Session {
         self.replica.clone().unwrap_or_else(|| format!("{}-cli", self.region().name))
     }
 
+    /// What a writing command was told to be called, if it was.
+    #[cfg(feature = "s3")]
+    pub(crate) fn asked_replica(&self) -> Option<&str> {
+        self.replica.as_deref()
+    }
+
     /// What tells of what is wrong.
     pub(crate) const fn warnings(&self) -> Warnings {
         Warnings::new(self.json)
@@ -70,15 +76,16 @@ impl Session {
 
     /// Looks on from this region, after catching up, and does nothing by itself.
     pub(crate) async fn observe(&self) -> Outcome<&'static Replica> {
-        self.check_presence()?;
+        self.check_presence().await?;
         let replica = kept(self.builder().manual().observe().await?);
         self.catch_up(replica, &mut self.warnings()).await;
         Ok(replica)
     }
 
-    /// The same, and goes on reading: as soon as something appears, where a directory tells.
-    pub(crate) async fn follow(&self) -> Outcome<&'static Replica> {
-        self.check_presence()?;
+    /// The same, and goes on reading: as soon as something appears, where a directory tells, or the region's queue if
+    /// it is to be read.
+    pub(crate) async fn follow(&self, takes_hints: bool) -> Outcome<&'static Replica> {
+        self.check_presence().await?;
         let mut builder = self.builder();
         for region in &self.regions {
             if let Place::Directory(path) = &region.place
@@ -86,6 +93,9 @@ impl Session {
             {
                 builder = builder.hints(hints);
             }
+        }
+        if takes_hints {
+            builder = self.with_queue(builder).await?;
         }
         Ok(kept(builder.observe().await?))
     }
@@ -98,6 +108,7 @@ impl Session {
             self.warnings().say(&says);
         }
         region.make()?;
+        self.check_presence().await?;
         let opened = self.builder().open().await.map_err(|error| match error.kind() {
             ErrorKind::Invalid => Failure::usage(told(&error)),
             _ => error.into(),
@@ -147,16 +158,45 @@ impl Session {
         lost.cloned().collect()
     }
 
-    /// Nothing is to be seen from a region whose directory is missing.
-    fn check_presence(&self) -> Outcome<()> {
-        match self.region().missing() {
-            None => Ok(()),
-            Some(path) => Err(Failure::usage(format!(
+    /// Nothing is to be seen from a region whose directory is missing, or whose bucket refuses. One that is out of
+    /// reach may be back soon, and the others are there.
+    async fn check_presence(&self) -> Outcome<()> {
+        let region = self.region();
+        if let Some(path) = region.missing() {
+            return Err(Failure::usage(format!(
                 "there is no directory {}, in which the bucket of {} is; mount it, or mend the configuration",
                 path.display(),
+                region.name
+            )));
+        }
+        #[cfg(feature = "s3")]
+        if let Place::S3(url) = &region.place
+            && let Err(error) = crate::remote::check(url).await
+        {
+            let says = format!("region {}: {}", region.name, told(&error));
+            if error.outcome == replica::ports::Outcome::Refused {
+                return Err(Failure::failed(says));
+            }
+            self.warnings().say(&says);
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "s3")]
+    async fn with_queue(&self, builder: Builder) -> Outcome<Builder> {
+        match crate::queue::hints(&self.regions, self.here).await? {
+            Some(hints) => Ok(builder.hints(hints)),
+            None => Err(Failure::usage(format!(
+                "no queue is configured for {}: give it `hints = \"sqs://...\"`",
                 self.region().name
             ))),
         }
+    }
+
+    #[cfg(not(feature = "s3"))]
+    #[expect(clippy::unused_async, reason = "as with the feature")]
+    async fn with_queue(&self, _: Builder) -> Outcome<Builder> {
+        Err(Failure::usage("this build has no queues; build it with the feature s3"))
     }
 }
 

@@ -19,6 +19,9 @@ struct Shown<'a> {
     logs: Vec<ShownLog>,
     alarms: Vec<Alarm<'a>>,
     requests: Vec<Requests<'a>>,
+    #[cfg(feature = "s3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<crate::queue::ShownQueue>,
 }
 
 #[derive(Serialize)]
@@ -81,9 +84,19 @@ pub(crate) async fn status(session: &Session, out: &mut Output) -> Outcome {
     let requests: Vec<_> = status.regions.iter().map(Requests::new).collect();
     let alarms: Vec<_> =
         status.alarms.iter().map(|(place, kind, says)| Alarm { place, kind: kind.name(), says }).collect();
+    #[cfg(feature = "s3")]
+    let queue = crate::queue::shown(session.region()).await;
     if out.is_json() {
-        let (objects, memory_bytes) = (status.objects, status.memory_bytes);
-        out.object(&Shown { region: &session.region().name, objects, memory_bytes, logs, alarms, requests })?;
+        out.object(&Shown {
+            region: &session.region().name,
+            objects: status.objects,
+            memory_bytes: status.memory_bytes,
+            logs,
+            alarms,
+            requests,
+            #[cfg(feature = "s3")]
+            queue,
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     out.line(format_args!(
@@ -111,6 +124,10 @@ pub(crate) async fn status(session: &Session, out: &mut Output) -> Outcome {
     out.line(format_args!("\n{:widest$}  {:>6}  {:>6}  {:>6}  {:>10}", "bucket", "PUT", "GET", "LIST", "read"))?;
     for Requests { region, creates, gets, lists, bytes_in, .. } in &requests {
         out.line(format_args!("{region:widest$}  {creates:>6}  {gets:>6}  {lists:>6}  {:>10}", bytes(*bytes_in)))?;
+    }
+    #[cfg(feature = "s3")]
+    if let Some(queue) = &queue {
+        queue.print(out)?;
     }
     for Alarm { place, kind, says } in &alarms {
         out.line(format_args!("\n{place}: {kind}: {says}"))?;

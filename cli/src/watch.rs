@@ -20,9 +20,9 @@ struct ShownChange<'a> {
 }
 
 /// Until it is told to stop, or nobody reads any more.
-pub(crate) async fn watch(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
+pub(crate) async fn watch(session: &Session, prefix: &str, takes_hints: bool, out: &mut Output) -> Outcome {
     let mut signals = Signals::listen()?;
-    let replica = session.follow().await?;
+    let replica = session.follow(takes_hints).await?;
     let mut watch = replica.watch(prefix);
     let mut warnings = session.warnings();
     let mut telling = std::pin::pin!(warnings.keep_telling(replica));

@@ -21,7 +21,8 @@ pub struct Status {
     pub ended: Option<(ErrorKind, String)>,
     /// True while less has come back than this replica had seen before it was opened: reads may be older than then.
     pub is_behind: bool,
-    /// What is wrong and has not passed: where (a log, a region, the own snapshots), what kind, and what it says.
+    /// What is wrong and has not passed: where (a log, a region, the own snapshots, a source of hints), what kind, and
+    /// what it says.
     pub alarms: Vec<(String, ErrorKind, String)>,
     /// How many objects there are, live or not.
     pub objects: usize,
@@ -31,7 +32,8 @@ pub struct Status {
     pub dead_tallies: usize,
     /// How many removals wait for what they remove.
     pub early_removals: usize,
-    /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest last.
+    /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest
+    /// last.
     pub snapshots: Vec<Position>,
     /// How many objects bore a time further in the future than is followed, since the replica was opened.
     pub ahead: u64,
@@ -51,26 +53,28 @@ pub struct LogStatus {
     pub applied: Option<Position>,
     /// The furthest position that anybody has published of it.
     pub heard: Option<Position>,
-    /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch; 0 when
-    /// none was.
+    /// When the last object that was applied was cut, by its writer's wall clock, in milliseconds since the Unix epoch;
+    /// 0 when none was.
     pub cut_ms: u64,
-    /// How far behind it this replica is: nothing while no more of it is known than was applied, and else the time since
-    /// the last object that was applied was cut, by the writer's wall clock and this one's. `None` when something is
-    /// known to be there and no object of it was applied: nothing at all, or what came from a snapshot.
+    /// How far behind it this replica is: nothing while no more of it is known than was applied, and else the time
+    /// since the last object that was applied was cut, by the writer's wall clock and this one's. `None` when something
+    /// is known to be there and no object of it was applied: nothing at all, or what came from a snapshot.
     pub lag: Option<Duration>,
-    /// About how many bytes of it are known and not applied: as many positions as are known to be there, each as large as
-    /// those on average that were read since the replica was opened. `None` when something is known to be there, and none of
-    /// it was read. What of the own log is not in its bucket is in [`Status::pending_bytes`].
+    /// About how many bytes of it are known and not applied: as many positions as are known to be there, each as large
+    /// as those on average that were read since the replica was opened. `None` when something is known to be there, and
+    /// none of it was read. What of the own log is not in its bucket is in [`Status::pending_bytes`].
     pub pending_bytes: Option<u64>,
-    /// How long ago its bucket last answered when it was asked for more; `None` if it has not since the replica was opened.
+    /// How long ago its bucket last answered when it was asked for more; `None` if it has not since the replica was
+    /// opened.
     pub answered: Option<Duration>,
     /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
     pub silent: Option<Duration>,
     /// The last position of it that counts, if its replica was evicted.
     pub evicted: Option<Position>,
-    /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared with
-    /// those of the peer's newest one, if that holds the same changes; `None` until there were two such. Parts in which
-    /// tallies of deleted counters wait to be purged are passed over. `Some(false)` comes with an alarm, and must never be.
+    /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared
+    /// with those of the peer's newest one, if that holds the same changes; `None` until there were two such. Parts in
+    /// which tallies of deleted counters wait to be purged are passed over. `Some(false)` comes with an alarm, and must
+    /// never be.
     pub agrees: Option<bool>,
 }
 
@@ -141,13 +145,16 @@ impl Replica {
             .map(|count| count.load(Ordering::Relaxed));
             RegionStatus { region: region.name.clone(), creates, gets, lists, deletes, repeated, bytes_out, bytes_in }
         });
+        let alarms = engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says));
+        let troubles = engine.hints.iter().filter_map(|hints| hints.trouble());
+        let troubles = troubles.map(|says| ("hints".to_owned(), ErrorKind::Store, says));
         Status {
             replica: self.name().clone(),
             durable: engine.durable.reached(),
             pending_bytes: engine.pending_bytes(),
             ended: engine.durable.check().err(),
             is_behind,
-            alarms: engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says)).collect(),
+            alarms: alarms.chain(troubles).collect(),
             objects: engine.keyspace.len(),
             memory_bytes: engine.keyspace.memory_bytes(),
             dead_tallies,
@@ -160,8 +167,8 @@ impl Replica {
     }
 }
 
-/// The bytes from `applied` to `heard`, judged by how many `objects` were read and how many bytes they had. Where an epoch
-/// lies between, what is left of the earlier one is not known and not counted.
+/// The bytes from `applied` to `heard`, judged by how many `objects` were read and how many bytes they had. Where an
+/// epoch lies between, what is left of the earlier one is not known and not counted.
 fn pending(applied: Option<Position>, heard: Option<Position>, (objects, bytes): (u64, u64)) -> Option<u64> {
     let Some(heard) = heard.filter(|heard| Some(*heard) > applied) else { return Some(0) };
     let first = applied.filter(|applied| applied.epoch() == heard.epoch()).map_or(0, |applied| applied.slot() + 1);

@@ -125,11 +125,15 @@ impl Stage {
             let line = Line { lines: self.lines.clone(), ends: [region, number], distance };
             let folder = match &peer.place {
                 Place::Directory(path) => FolderHints::watch(path).ok(),
-                Place::Memory => None,
+                _ => None,
             };
             builder = builder
                 .peer(&peer.name, FarBucket { line: line.clone(), bucket: peer.bucket.clone() })
                 .hints(FarHints::new(line, folder));
+        }
+        #[cfg(feature = "s3")]
+        if let Some(hints) = crate::queue::hints(&self.regions, region).await? {
+            builder = builder.hints(hints);
         }
         Ok(builder.open().await?)
     }

@@ -15,6 +15,13 @@ pub trait Hints: Send + Sync + fmt::Debug {
 
     /// The hint's cause has been dealt with: what it pointed to has been pulled. A queue deletes its message now.
     fn done(&self, hint: Hint) -> Answer<'_, ()>;
+
+    /// What is wrong with the source, for an operator: since when, and why. `None` while nothing is, and from a source
+    /// that cannot know. Polling goes on meanwhile. It is asked whenever somebody looks at the status, so it does no
+    /// I/O.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A shared source is a source.
@@ -25,6 +32,10 @@ impl<H: Hints + ?Sized> Hints for Arc<H> {
 
     fn done(&self, hint: Hint) -> Answer<'_, ()> {
         (**self).done(hint)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        (**self).trouble()
     }
 }
 
