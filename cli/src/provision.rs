@@ -43,7 +43,7 @@ pub(crate) async fn provision(
         match differences.len() {
             0 => out.line(format_args!("everything that {names} need is there, and nothing is wider than needed"))?,
             count if checks => {
-                out.line(format_args!("{} from what {names} need", counted(count as u64, "difference")))?
+                out.line(format_args!("{} from what {names} need", counted(count as u64, "difference")))?;
             }
             count => out.line(format_args!("{} made for {names}", counted(count as u64, "change")))?,
         }

@@ -36,7 +36,7 @@ impl Range {
     }
 
     /// The bytes of the range, from a body that begins with the range, or else with the object.
-    pub(crate) fn of(self, body: Bytes, begins_with_range: bool) -> Bytes {
+    pub(crate) fn of(self, body: &Bytes, begins_with_range: bool) -> Bytes {
         let position = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
         let start = if begins_with_range { 0 } else { self.start };
         body.slice(position(start)..position(start.saturating_add(self.length)))

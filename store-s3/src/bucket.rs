@@ -256,7 +256,7 @@ impl S3Bucket {
         };
         Ok(Some(match range {
             None => whole,
-            Some(range) => range.of(whole, begins_with_range),
+            Some(range) => range.of(&whole, begins_with_range),
         }))
     }
 

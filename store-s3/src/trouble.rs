@@ -94,7 +94,7 @@ impl Trouble {
         if !chain(error).any(|cause| cause.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)) {
             return None;
         }
-        let tls = chain(error).any(|cause| cause.is::<rustls::Error>());
+        let tls = chain(error).any(<dyn Error>::is::<rustls::Error>);
         Some(if tls { Self::Tls } else { Self::NotConnected })
     }
 }

@@ -203,7 +203,7 @@ impl FromStr for S3Url {
                 "endpoint" => url.endpoint = Some(value),
                 "profile" => url.profile = Some(value),
                 "style" => {
-                    url.style = Some(one_of(&name, &value, &[("path", Style::Path), ("virtual", Style::Virtual)])?)
+                    url.style = Some(one_of(&name, &value, &[("path", Style::Path), ("virtual", Style::Virtual)])?);
                 }
                 "checksum" => url.checksum = checked_checksum(&value)?,
                 "sse" => url.encryption = Some(checked_encryption(&value)?),

@@ -65,7 +65,7 @@ impl Ledger {
     }
 
     /// Those whose time is to be extended now, at most ten. They count as extended.
-    pub(super) fn to_extend(&mut self, now: Duration) -> Vec<Handle> {
+    pub(super) fn due_for_extension(&mut self, now: Duration) -> Vec<Handle> {
         let due = self.messages.iter_mut().filter(|(_, message)| message.is_due(now)).take(10);
         due.map(|(id, message)| {
             message.hidden_since = now;
@@ -135,11 +135,11 @@ mod tests {
     fn the_time_of_what_is_under_way_is_extended_in_time() {
         let mut ledger = Ledger::default();
         let hints = ledger.receive(handle("a", "1"), 1, START);
-        assert!(ledger.to_extend(START + EXTENDED_AFTER / 2).is_empty());
+        assert!(ledger.due_for_extension(START + EXTENDED_AFTER / 2).is_empty());
         let due = ledger.extends_next().expect("one is under way");
         assert!(due < START + HIDDEN, "before others see it");
-        assert_eq!(ledger.to_extend(due), [handle("a", "1")]);
-        assert!(ledger.to_extend(due).is_empty(), "once");
+        assert_eq!(ledger.due_for_extension(due), [handle("a", "1")]);
+        assert!(ledger.due_for_extension(due).is_empty(), "once");
         assert_eq!(ledger.extends_next(), Some(due + EXTENDED_AFTER));
         ledger.forget("a");
         assert_eq!((ledger.extends_next(), ledger.done(hints[0])), (None, None));
@@ -152,7 +152,7 @@ mod tests {
             ledger.receive(handle(&format!("{number:02}"), "1"), 1, START);
         }
         let later = START + HIDDEN;
-        let batches = [(); 4].map(|()| ledger.to_extend(later).len());
+        let batches = [(); 4].map(|()| ledger.due_for_extension(later).len());
         assert_eq!(batches, [10, 10, 5, 0]);
     }
 }

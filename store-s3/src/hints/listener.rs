@@ -36,6 +36,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// How often deleting is tried. What is still there then comes again.
 const DELETIONS_MAX: u32 = 5;
 
+/// A message to delete, and how often it has been tried.
+type Attempt = (Handle, u32);
+
 /// What the loops and the source share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -166,7 +169,7 @@ pub(super) async fn receive(
 /// Deletes what is dealt with, and extends the time of what is not yet.
 pub(super) async fn keep(queue: Arc<Queue>, shared: Arc<Shared>, mut finished: mpsc::Receiver<Handle>) {
     // What could not be deleted, and how often that was tried.
-    let mut again: Vec<(Handle, u32)> = Vec::new();
+    let mut again: Vec<Attempt> = Vec::new();
     loop {
         let extends = lock(&shared.ledger).extends_next().map(|at| shared.start + at);
         tokio::select! {
@@ -190,11 +193,7 @@ pub(super) async fn keep(queue: Arc<Queue>, shared: Arc<Shared>, mut finished: m
 }
 
 /// This message and those that may go with it, with how often each was tried.
-async fn gather(
-    first: Handle,
-    finished: &mut mpsc::Receiver<Handle>,
-    again: &mut Vec<(Handle, u32)>,
-) -> Vec<(Handle, u32)> {
+async fn gather(first: Handle, finished: &mut mpsc::Receiver<Handle>, again: &mut Vec<Attempt>) -> Vec<Attempt> {
     let until = Instant::now() + LINGER;
     let mut batch = vec![(first, 0)];
     while batch.len() < BATCH {
@@ -211,12 +210,12 @@ async fn gather(
     batch
 }
 
-fn split(mut all: Vec<(Handle, u32)>) -> (Vec<(Handle, u32)>, Vec<(Handle, u32)>) {
+fn split(mut all: Vec<Attempt>) -> (Vec<Attempt>, Vec<Attempt>) {
     let later = all.split_off(all.len().min(BATCH));
     (all, later)
 }
 
-async fn delete(queue: &Queue, shared: &Shared, batch: Vec<(Handle, u32)>, again: &mut Vec<(Handle, u32)>) {
+async fn delete(queue: &Queue, shared: &Shared, batch: Vec<Attempt>, again: &mut Vec<Attempt>) {
     let messages: Vec<Handle> = batch.iter().map(|(message, _)| message.clone()).collect();
     let left: Vec<Handle> = match queue.delete(&messages).await {
         Ok(failed) => {
@@ -243,7 +242,7 @@ async fn delete(queue: &Queue, shared: &Shared, batch: Vec<(Handle, u32)>, again
 
 async fn extend(queue: &Queue, shared: &Shared) {
     loop {
-        let due = lock(&shared.ledger).to_extend(shared.elapsed());
+        let due = lock(&shared.ledger).due_for_extension(shared.elapsed());
         if due.is_empty() {
             return;
         }

@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use aws_sdk_s3::types::{Event, ExpirationStatus, FilterRuleName, LifecycleRule, TopicConfiguration};
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, Event, ExpirationStatus, FilterRuleName, LifecycleRule,
+    NoncurrentVersionExpiration, S3KeyFilter, TopicConfiguration,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -320,7 +323,7 @@ fn compare_notification(seen: &mut Seen<'_>, site: &Place, account: Option<&str>
 /// Below what a notification is about; the prefix is case-insensitive in name and may be any of several rules.
 fn prefix_of(configuration: &TopicConfiguration) -> String {
     let rules =
-        configuration.filter().and_then(|filter| filter.key()).map(|key| key.filter_rules()).unwrap_or_default();
+        configuration.filter().and_then(|filter| filter.key()).map(S3KeyFilter::filter_rules).unwrap_or_default();
     let is_prefix =
         |name: Option<&FilterRuleName>| name.is_some_and(|name| name.as_str().eq_ignore_ascii_case("prefix"));
     let prefix = rules.iter().find(|rule| is_prefix(rule.name())).and_then(|rule| rule.value());
@@ -355,10 +358,12 @@ fn rule(site: &Place, what: &str) -> aws_sdk_s3::types::builders::LifecycleRuleB
 /// The same in what it does, whatever else a store writes into it.
 fn is_same_rule(found: &LifecycleRule, wanted: &LifecycleRule) -> bool {
     let prefix = |rule: &LifecycleRule| rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default().to_owned();
-    let uploads =
-        |rule: &LifecycleRule| rule.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation());
-    let versions =
-        |rule: &LifecycleRule| rule.noncurrent_version_expiration().and_then(|expires| expires.noncurrent_days());
+    let uploads = |rule: &LifecycleRule| {
+        rule.abort_incomplete_multipart_upload().and_then(AbortIncompleteMultipartUpload::days_after_initiation)
+    };
+    let versions = |rule: &LifecycleRule| {
+        rule.noncurrent_version_expiration().and_then(NoncurrentVersionExpiration::noncurrent_days)
+    };
     found.id() == wanted.id()
         && found.status() == wanted.status()
         && prefix(found) == prefix(wanted)

@@ -1,12 +1,13 @@
 //! Creating what is missing, and putting right what is wider than needed. What others have set up in a bucket stays.
 
-use std::collections::HashMap as Answers;
-
-use aws_sdk_s3::types::{
-    BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Event,
-    FilterRule, FilterRuleName, LifecycleRule, NotificationConfigurationFilter, PublicAccessBlockConfiguration,
-    S3KeyFilter, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
-    ServerSideEncryptionRule, TopicConfiguration, VersioningConfiguration,
+use aws_sdk_s3::{
+    operation::create_bucket::CreateBucketError,
+    types::{
+        BucketLifecycleConfiguration, BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
+        Event, FilterRule, FilterRuleName, LifecycleRule, NotificationConfigurationFilter,
+        PublicAccessBlockConfiguration, S3KeyFilter, ServerSideEncryption, ServerSideEncryptionByDefault,
+        ServerSideEncryptionConfiguration, ServerSideEncryptionRule, TopicConfiguration, VersioningConfiguration,
+    },
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use replica::ports::{BucketError, Outcome};
@@ -19,7 +20,10 @@ use super::{
     plan::Place,
     policy,
 };
-use crate::calls::{Call, explain};
+use crate::{
+    calls::{Call, explain},
+    hints::queue_url::QueueUrl,
+};
 
 impl Cloud {
     /// Carries the plan out: creates what is missing, and narrows what is wider than needed. Returns what it changed,
@@ -60,7 +64,7 @@ impl Cloud {
             Part::Bucket => create_bucket(site, services).await?,
             Part::Queue | Part::DeadLetterQueue => {
                 let name = if part == Part::Queue {
-                    site.queue.as_ref().map(|queue| queue.name())
+                    site.queue.as_ref().map(QueueUrl::name)
                 } else {
                     site.dead_letters.as_deref()
                 };
@@ -130,11 +134,11 @@ impl Cloud {
                     ("RedrivePolicy", text(policy::redrive(site, account))),
                     ("SqsManagedSseEnabled", "true".to_owned()),
                 ];
-                set_queue(services, site.queue.as_ref().map(|queue| queue.name()), attributes).await
+                set_queue(services, site.queue.as_ref().map(QueueUrl::name), attributes).await
             }
             Part::QueuePolicy => {
                 let attributes = [("Policy", text(policy::queue(&self.plan, site, account)))];
-                set_queue(services, site.queue.as_ref().map(|queue| queue.name()), attributes).await
+                set_queue(services, site.queue.as_ref().map(QueueUrl::name), attributes).await
             }
             Part::TopicPolicy => {
                 let (arn, policy) = (site.topic_arn(account), text(policy::topic(site, account)));
@@ -177,8 +181,8 @@ async fn create_bucket(site: &Place, services: &Services) -> Result<(), BucketEr
     let request = services.s3.create_bucket().bucket(name).set_create_bucket_configuration(place);
     match request.send().await {
         Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_owned_by_you()) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_bucket_already_exists()) => {
+        Err(error) if error.as_service_error().is_some_and(CreateBucketError::is_bucket_already_owned_by_you) => Ok(()),
+        Err(error) if error.as_service_error().is_some_and(CreateBucketError::is_bucket_already_exists) => {
             let says = format!(
                 "the bucket {name} belongs to somebody else; choose another name, such as one with your company's"
             );
@@ -284,8 +288,7 @@ async fn set_queue<const N: usize>(
     let on = format!("the queue {}", name.unwrap_or_default());
     let answer = services.sqs.get_queue_url().set_queue_name(name.map(str::to_owned)).send().await;
     let url = answer.map_err(|error| explain(Call { action: "sqs:GetQueueUrl", on: &on }, error))?.queue_url;
-    let attributes: Answers<QueueAttributeName, String> =
-        attributes.into_iter().map(|(name, value)| (QueueAttributeName::from(name), value)).collect();
+    let attributes = attributes.into_iter().map(|(name, value)| (QueueAttributeName::from(name), value)).collect();
     let request = services.sqs.set_queue_attributes().set_queue_url(url).set_attributes(Some(attributes));
     let answer = request.send().await;
     answer.map(drop).map_err(|error| explain(Call { action: "sqs:SetQueueAttributes", on: &on }, error))

@@ -50,7 +50,7 @@ impl Truth {
     /// - All hold the same.
     /// - What was acknowledged is there.
     /// - Every change is there once: it added an element and counted one, in one batch, so there are as many of one as
-    /// of the other.
+    ///   of the other.
     /// - Nothing has a hole: of one process a change is there only if all before it are.
     /// - No process has crashed, found damage, or found that a peer differs.
     pub(crate) fn check(&self, held: &[Held]) -> Result<(), String> {
