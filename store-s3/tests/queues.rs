@@ -9,7 +9,7 @@ use replica::{
     Replica,
     ports::{Bucket, Created, Hints, Outcome},
 };
-use servers::{Cloud as Account, Keys, S3Server, SnsServer, SqsServer};
+use servers::{Cloud as Account, Keys, S3Server, SnsServer, SqsServer, Troubles};
 use store_s3::{Cloud, DeadLetters, Plan, Queue, QueueUrl, Role, S3Bucket, S3Url, Site, Source, SqsHints};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -325,6 +325,46 @@ async fn a_replica_lives_with_the_printed_policies_alone() {
     }
     assert_eq!(second.status().alarms, [], "nothing was refused");
     assert_eq!(first.status().alarms, [], "nothing was refused");
+    first.close().await.expect("it ends");
+    second.close().await.expect("it ends");
+}
+
+/// Events are lost, come twice, late and in any order: that costs time and nothing else, and the queue is empty in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_events_costs_time_and_nothing_else() {
+    const CHANGES: i128 = 60;
+    let world = World::provisioned().await;
+    let [us, eu, _] = REGIONS;
+    let late_by = Duration::from_secs(3);
+    world.account.deliveries().trouble(Troubles { lost: 0.2, doubled: 0.3, late: 0.3, late_by, reordered: true });
+    let open = async |here: &str, there: &str| {
+        let own = S3Bucket::open_as(&world.bucket(here), world.admin()).await.expect("a bucket");
+        let peer = S3Bucket::open_as(&world.bucket(there), world.admin()).await.expect("a bucket");
+        let mut settings = replica::Settings::default();
+        settings.flush_interval = Duration::from_millis(10);
+        // What is lost is found by polling.
+        (settings.poll_min, settings.poll_max) = (Duration::from_secs(2), Duration::from_secs(2));
+        let builder = Replica::builder(here, own).peer(there, peer).settings(settings).hints(world.listen(here).await);
+        builder.open().await.expect("it opens")
+    };
+    let (first, second) = (open(us, eu).await, open(eu, us).await);
+    for _ in 0..CHANGES {
+        for replica in [&first, &second] {
+            let likes = replica.pn_counter("likes").expect("a path");
+            likes.add(1).expect("it counts").durable().await.expect("it is written");
+        }
+    }
+    for (replica, other) in [(&first, &second), (&second, &first)] {
+        within(SOON, replica.wait_for(&other.token())).await.expect("it arrives");
+        assert_eq!(replica.pn_counter("likes").expect("a path").value(), 2 * CHANGES);
+        assert_eq!(replica.status().alarms, [], "{}", replica.name());
+    }
+    let became = world.account.deliveries().counts();
+    assert!(became.lost > 0 && became.doubled > 0 && became.late > 0, "nothing has happened: {became:?}");
+    world.account.deliveries().trouble(Troubles::default());
+    for region in [us, eu] {
+        until(2 * SOON, async || world.in_queue(region).await == (0, 0)).await;
+    }
     first.close().await.expect("it ends");
     second.close().await.expect("it ends");
 }

@@ -391,7 +391,7 @@ mod tests {
             (&*format!("{{\"Records\":[],\"a\":\"{}\"}}", "a".repeat(MESSAGE_BYTES_MAX)), Poison::TooLong),
         ] {
             let start: String = message.chars().take(80).collect();
-            assert_eq!(parse(&message, &sources()), Err(poison), "{start}");
+            assert_eq!(parse(message, &sources()), Err(poison), "{start}");
         }
     }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     calls::{Call, explain},
-    hints::queue_url::QueueUrl,
+    hints::QueueUrl,
 };
 
 impl Cloud {
