@@ -34,13 +34,9 @@ pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
     let status = replica.status();
     caps_hold(play, log, &status)?;
     play.count_status(log, &status);
-    let ids = &play.ledger.ids;
-    let known: Vec<Log> = status.logs.iter().filter_map(|log| ids.get(&log.replica.id()).copied()).collect();
-    let now = play.executor.world().now();
-    let Some(life) = &mut play.members[log].life else { return Ok(()) };
-    for other in known {
-        life.known.entry(other).or_insert(now);
-    }
+    let Some(link) = play.members[log].life.as_ref().map(|life| life.link_home) else { return Ok(()) };
+    play.note_who_is_known(link, &status);
+    let Some(life) = &play.members[log].life else { return Ok(()) };
     leaderboard_is_a_full_count(life, &replica)
 }
 
