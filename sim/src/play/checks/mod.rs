@@ -152,9 +152,11 @@ fn values_are_those_of_the_history(
     }
     let is_closed = play.is_closed(view);
     let mut reader = Reader { replica, path: None, values: Vec::new() };
-    for object in play.history.objects() {
+    known.turn_to(&play.history, view);
+    for (number, object) in play.history.numbered() {
         if is_closed {
-            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known.of(&play.history, view, object));
+            let known = known.of(&play.history, view, (number, object));
+            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known);
             if !is_true(object, &read, truth) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen =
