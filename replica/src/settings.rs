@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 ///
 /// | | PUT | GET | LIST | DELETE |
 /// |---|---|---|---|---|
-/// | nothing changes, own bucket | 0 | 0 | 11,500 | 0 |
+/// | nothing changes, own bucket | 0 | 0 | 10,800 | 0 |
 /// | nothing changes, the peer's | 0 | 86,400 | 25,900 | 0 |
 /// | a change an hour, own bucket | 3,600 | 33,100 | 13,200 | 3,600 |
 /// | a change an hour, the peer's | 0 | 93,000 | 27,800 | 0 |

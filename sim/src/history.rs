@@ -112,12 +112,21 @@ struct Done {
 
 /// What a view must show, as far as it was worked out: it stays as long as what it stands on does.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Truths(BTreeMap<Object, Known>);
+pub(crate) struct Truths {
+    /// By the numbers of the objects.
+    known: Vec<Option<Known>>,
+    /// How much had been done when it was looked at last, and what the view held then.
+    at: (u64, Seen),
+    /// How often that was something else than before.
+    turns: u64,
+}
 
 /// What an object must read as.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     ground: Ground,
+    /// The turn in which the ground was found to be this.
+    turn: u64,
     /// What must be there.
     pub(crate) truth: Truth,
     /// Where all clocks are right: the writes of which a register reads as one.
@@ -137,11 +146,15 @@ struct Ground {
 pub struct History {
     events: Vec<Event>,
     now: Duration,
-    objects: BTreeMap<Object, Done>,
+    /// Each object's number: the place of what was done to it.
+    objects: BTreeMap<Object, usize>,
+    done: Vec<Done>,
+    /// How often anything was done, or came into a bucket.
+    changes: u64,
     /// The positions that are in a bucket, or have been.
     published: BTreeSet<(Log, u64)>,
-    /// The events of those that are not, with their objects.
-    pending: BTreeMap<(Log, u64), Vec<(usize, Object)>>,
+    /// The events of those that are not, with the numbers of their objects.
+    pending: BTreeMap<(Log, u64), Vec<(usize, usize)>>,
 }
 
 impl History {
@@ -154,10 +167,16 @@ impl History {
     pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
         let event = self.events.len();
         let is_published = self.is_published(log, position);
-        if !is_published {
-            self.pending.entry((log, position)).or_default().push((event, object.clone()));
+        let next = self.done.len();
+        let number = *self.objects.entry(object).or_insert(next);
+        if number == next {
+            self.done.push(Done::default());
         }
-        let done = self.objects.entry(object).or_default();
+        if !is_published {
+            self.pending.entry((log, position)).or_default().push((event, number));
+        }
+        self.changes += 1;
+        let done = &mut self.done[number];
         done.events.push(event);
         done.changes += 1;
         let positions = done.positions.entry(log).or_default();
@@ -169,9 +188,10 @@ impl History {
     /// Notes that a position is in its bucket: what was done under it can be read.
     pub fn publish(&mut self, log: Log, position: u64) {
         self.published.insert((log, position));
-        for (event, object) in self.pending.remove(&(log, position)).into_iter().flatten() {
+        for (event, number) in self.pending.remove(&(log, position)).into_iter().flatten() {
             self.events[event].is_published = true;
-            self.objects.entry(object).or_default().changes += 1;
+            self.done[number].changes += 1;
+            self.changes += 1;
         }
     }
 
@@ -198,10 +218,15 @@ impl History {
         self.objects.keys()
     }
 
+    /// The same with their numbers.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Object)> {
+        self.objects.iter().map(|(object, number)| (*number, object))
+    }
+
     /// What was counted last, in the order of their log, of what a view holds of a counter that one log counts on.
     #[must_use]
     pub fn last_count(&self, view: &View, object: &Object) -> Option<i64> {
-        let held = self.objects.get(object)?.events.iter().map(|event| &self.events[*event]);
+        let held = self.done_to(object).iter().map(|event| &self.events[*event]);
         held.filter(|event| self.holds(view, event))
             .filter_map(|event| if let Did::Count(by) = event.did { Some(by) } else { None })
             .next_back()
@@ -293,7 +318,7 @@ impl History {
 
     /// The events of an object.
     fn done_to(&self, object: &Object) -> &[usize] {
-        self.objects.get(object).map_or(&[], |done| &done.events)
+        self.objects.get(object).map_or(&[], |number| &self.done[*number].events)
     }
 
     /// Those of them that a view holds.
@@ -302,13 +327,6 @@ impl History {
         of_it.filter(|event| self.holds(view, &self.events[*event])).collect()
     }
 
-    fn ground(&self, view: &View, object: &Object) -> Option<Ground> {
-        let Done { positions, changes, .. } = self.objects.get(object)?;
-        let held = |(log, positions): (&Log, &Vec<u64>)| {
-            view.seen.get(log).map_or(0, |seen| positions.partition_point(|position| position <= seen))
-        };
-        Some(Ground { changes: *changes, held: positions.iter().map(held).collect() })
-    }
 
     /// True when the author of `later` had seen `earlier`.
     fn has_seen(&self, later: usize, earlier: usize) -> bool {
@@ -327,17 +345,45 @@ impl History {
     }
 }
 
+impl Done {
+    /// Of each log that has any, how many of their positions are in a view.
+    fn held<'a>(&'a self, view: &'a View) -> impl Iterator<Item = usize> + 'a {
+        let held = |(log, positions): (&Log, &Vec<u64>)| {
+            view.seen.get(log).map_or(0, |seen| positions.partition_point(|position| position <= seen))
+        };
+        self.positions.iter().map(held)
+    }
+}
+
 impl Truths {
-    /// What an object must read as in a view, which is always that of the same party.
-    pub(crate) fn of(&mut self, history: &History, view: &View, object: &Object) -> &Known {
-        let Some(ground) = history.ground(view, object) else { unreachable!("something was done to {object:?}") };
-        if self.0.get(object).is_none_or(|known| known.ground != ground) {
+    /// To be called before [`of`](Self::of), with a view that is always that of the same party.
+    pub(crate) fn turn_to(&mut self, history: &History, view: &View) {
+        if self.at.0 != history.changes || self.at.1 != view.seen {
+            self.at = (history.changes, view.seen.clone());
+            self.turns += 1;
+        }
+        self.known.resize(history.done.len(), None);
+    }
+
+    /// What an object must read as in the view that it was turned to.
+    pub(crate) fn of(&mut self, history: &History, view: &View, (number, object): (usize, &Object)) -> &Known {
+        let (done, turn) = (&history.done[number], self.turns);
+        let stays = |known: &Known| {
+            known.turn == turn
+                || known.ground.changes == done.changes && done.held(view).eq(known.ground.held.iter().copied())
+        };
+        if !self.known[number].as_ref().is_some_and(stays) {
+            self.known[number] = None;
+        }
+        let known = self.known[number].get_or_insert_with(|| {
+            let ground = Ground { changes: done.changes, held: done.held(view).collect() };
             let truth = history.truth(view, object);
             let is_last = object.1 == Sort::Last;
             let last_writes = if is_last { history.last_writes(view, object) } else { BTreeSet::new() };
-            self.0.insert(object.clone(), Known { ground, truth, last_writes });
-        }
-        &self.0[object]
+            Known { ground, turn, truth, last_writes }
+        });
+        known.turn = turn;
+        known
     }
 }
 
@@ -385,8 +431,13 @@ mod tests {
                 }
             }
             for (view, truths) in &mut parties {
-                for object in history.objects() {
-                    let known = truths.of(&history, view, object);
+                truths.turn_to(&history, view);
+                for (number, object) in history.numbered() {
+                    // Not each is asked for each time.
+                    if random.below(3) == 0 {
+                        continue;
+                    }
+                    let known = truths.of(&history, view, (number, object));
                     assert_eq!(known.truth, history.truth(view, object));
                     if object.1 == Sort::Last {
                         assert_eq!(known.last_writes, history.last_writes(view, object));

@@ -35,8 +35,11 @@ impl Stripes {
     #[must_use]
     pub fn touch(&self, part: usize, parts: usize) -> bool {
         let width = STRIPES / parts;
-        let has = |stripe: usize| self.0[stripe / 64] >> (stripe % 64) & 1 == 1;
-        (part * width..(part + 1) * width).any(has)
+        let first = part * width;
+        if width >= 64 {
+            return self.0[first / 64..(first + width) / 64].iter().any(|word| *word != 0);
+        }
+        self.0[first / 64] >> (first % 64) & ((1 << width) - 1) != 0
     }
 }
 

@@ -98,30 +98,56 @@ impl BucketKey {
     /// The thing that `key` stands for whatever its root, or `None` if it is no key of this layout.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
-        let (before, last) = key.rsplit_once('/')?;
-        let (above, middle) = before.rsplit_once('/')?;
-        let parsed = Self::parse_short(above, middle, last).or_else(|| {
-            let (above, replica) = above.rsplit_once('/')?;
-            let replica = ReplicaName::new(replica).ok()?;
-            match above.rsplit_once('/')?.1 {
-                "log" => Some(Self::Log { replica, position: Position::new(hex_u32(middle)?, hex_u32(last)?) }),
-                "part" => Some(Self::Part { replica, written: undashed(middle)?, content: hex_hash(last)? }),
-                _ => None,
-            }
-        })?;
-        let root = key.strip_suffix(&parsed.below(""))?;
-        (root.is_empty() || root.ends_with('/')).then_some(parsed)
+        Self::parse_below(key).map(|(parsed, _)| parsed)
     }
 
-    /// The two things whose keys have one part less.
-    fn parse_short(above: &str, replica: &str, last: &str) -> Option<Self> {
-        let replica = ReplicaName::new(replica).ok()?;
-        match above.rsplit_once('/').map_or(above, |(_, folder)| folder) {
-            "snap" => Some(Self::Manifest { replica, position: undashed(last)? }),
-            "probe" => Some(Self::Probe { replica, nonce: hex_u128(last)?.to_be_bytes() }),
-            _ => None,
-        }
+    /// The same, with the root: empty, or ending with `/`.
+    fn parse_below(key: &str) -> Option<(Self, &str)> {
+        let (before, last) = key.rsplit_once('/')?;
+        let (above, middle) = before.rsplit_once('/')?;
+        Self::parse_short(above, middle, last).or_else(|| Self::parse_long(above, middle, last))
     }
+
+    /// The two things whose keys have one part less. Names come last, here and below: to hash one costs more than all the rest.
+    fn parse_short<'a>(above: &'a str, replica: &str, last: &str) -> Option<(Self, &'a str)> {
+        let (root, folder) = folder_of(above)?;
+        let parsed = match folder {
+            "snap" => {
+                let position = undashed(last)?;
+                Self::Manifest { replica: ReplicaName::new(replica).ok()?, position }
+            }
+            "probe" => {
+                let nonce = hex_u128(last)?.to_be_bytes();
+                Self::Probe { replica: ReplicaName::new(replica).ok()?, nonce }
+            }
+            _ => return None,
+        };
+        Some((parsed, root))
+    }
+
+    fn parse_long<'a>(above: &'a str, middle: &str, last: &str) -> Option<(Self, &'a str)> {
+        let (above, replica) = above.rsplit_once('/')?;
+        let (root, folder) = folder_of(above)?;
+        let parsed = match folder {
+            "log" => {
+                let position = Position::new(hex_u32(middle)?, hex_u32(last)?);
+                Self::Log { replica: ReplicaName::new(replica).ok()?, position }
+            }
+            "part" => {
+                let (written, content) = (undashed(middle)?, hex_hash(last)?);
+                Self::Part { replica: ReplicaName::new(replica).ok()?, written, content }
+            }
+            _ => return None,
+        };
+        Some((parsed, root))
+    }
+}
+
+/// The root before `v1/<folder>`, and the folder.
+fn folder_of(above: &str) -> Option<(&str, &str)> {
+    let (version, folder) = above.rsplit_once('/')?;
+    let root = version.strip_suffix(VERSION)?;
+    (root.is_empty() || root.ends_with('/')).then_some((root, folder))
 }
 
 /// The keys below one root of a bucket.
@@ -228,7 +254,7 @@ impl Keys {
     /// alone.
     #[must_use]
     pub fn parse(&self, key: &str) -> Option<BucketKey> {
-        BucketKey::parse(key).filter(|parsed| self.key(parsed) == key)
+        BucketKey::parse_below(key).filter(|(_, root)| **root == *self.root).map(|(parsed, _)| parsed)
     }
 }
 

@@ -104,3 +104,12 @@ pub fn decode(object: &Bytes, bucket_key: &str, mac: Option<&MacKey>) -> Result<
         ObjectKind::Manifest | ObjectKind::Part => Err(Place::Object.corrupt(6, "not a segment or seal")),
     }
 }
+
+/// Checks that these bytes are an object that was created at `bucket_key`, whatever it is.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub(crate) fn verify(object: &Bytes, bucket_key: &str, mac: Option<&MacKey>) -> Result<(), DecodeError> {
+    envelope::open(object, bucket_key, mac).map(drop)
+}

@@ -16,25 +16,32 @@ impl Engine {
     /// A segment may go when the older of the two kept snapshots covers it, `retention` has passed since a snapshot
     /// covered it, and each live peer has acknowledged it or been silent for `max_lag`.
     ///
+    /// SUBTLE: nothing goes unless both kept snapshots are there, as they were when they were taken, or recovered from. In a
+    /// bucket that was rolled back since, what is older than they are may be all that is left.
+    ///
     /// # Cost
     ///
-    /// Four LISTs, of which that of the log is one for each 1,000 segments; two GETs for each manifest that is there beside
+    /// Three LISTs, of which that of the log is one for each 1,000 segments; two GETs for each manifest that is there beside
     /// the two kept ones, and a DELETE for each object that goes.
     pub(crate) async fn collect(&self) -> Result<(), Error> {
         let shelf = self.own_shelf();
-        let Some(old) = self.outlived(&shelf).await? else { return Ok(()) };
+        let manifests = shelf.positions(self.soon()).await?;
+        if !self.kept().positions().iter().all(|kept| manifests.contains(kept)) {
+            return Ok(());
+        }
+        let Some(old) = self.outlived(&shelf, &manifests).await? else { return Ok(()) };
         let Some(limit) = self.collectable().map(|limit| limit.min(old)) else { return Ok(()) };
-        let segments = self.collect_log(limit).await?;
-        let others = self.collect_snapshots(&shelf, old).await?;
+        let Some(segments) = self.collect_log(limit).await? else { return Ok(()) };
+        let others = self.collect_snapshots(&shelf, manifests, old).await?;
         tracing::debug!(replica = %self.own.name, %limit, segments, others, "collected");
         Ok(())
     }
 
     /// The newest own snapshot that was taken longer than `retention` ago: what it covers was covered then.
-    async fn outlived(&self, shelf: &Shelf) -> Result<Option<Position>, Error> {
+    async fn outlived(&self, shelf: &Shelf, manifests: &[Position]) -> Result<Option<Position>, Error> {
         let retention = self.settings.retention.as_millis() as u64;
         let now = self.world.clock.wall_ms();
-        for position in shelf.positions(self.soon()).await?.into_iter().rev() {
+        for position in manifests.iter().rev().copied() {
             let known = self.kept().taken_at(position);
             let taken = match known {
                 Some(known) => Some(known),
@@ -69,7 +76,8 @@ impl Engine {
         Some(limit)
     }
 
-    async fn collect_log(&self, limit: Position) -> Result<usize, Error> {
+    /// Returns how many went, or `None` when the log is another process's by now.
+    async fn collect_log(&self, limit: Position) -> Result<Option<usize>, Error> {
         let mut deleted = 0;
         let mut epochs: BTreeMap<u32, Vec<Position>> = BTreeMap::new();
         let prefix = self.keys.log_prefix(&self.own.name);
@@ -77,6 +85,13 @@ impl Engine {
             if let Some(BucketKey::Log { position, .. }) = self.keys.parse(&key) {
                 epochs.entry(position.epoch()).or_default().push(position);
             }
+        }
+        // SUBTLE: what is there and was never cut here is of a process that has taken the log over. One that slept meanwhile
+        // may have nothing to write, so that nothing else tells it; and what it knows of its peers is as old as its sleep.
+        let newest = epochs.values().filter_map(|slots| slots.last()).max();
+        if newest.is_some_and(|newest| *newest >= self.keyspace.open()) {
+            self.overtaken.raise();
+            return Ok(None);
         }
         let lineage: BTreeMap<u32, u32> = {
             let state = self.state();
@@ -94,11 +109,11 @@ impl Engine {
                 deleted += 1;
             }
         }
-        Ok(deleted)
+        Ok(Some(deleted))
     }
 
     /// The two kept snapshots stay, and the newest that has outlived `retention`, which tells how old the log is.
-    async fn collect_snapshots(&self, shelf: &Shelf, old: Position) -> Result<usize, Error> {
+    async fn collect_snapshots(&self, shelf: &Shelf, manifests: Vec<Position>, old: Position) -> Result<usize, Error> {
         let mut deleted = 0;
         let kept = self.kept().positions();
         let oldest_kept = if is_planted(Mutant::OlderSnapshotCollected) { kept.last() } else { kept.first() };
@@ -106,7 +121,7 @@ impl Engine {
         // What is newer than the older of its own is not this process's to delete: a successor may have fenced it.
         let stays_from = old.min(oldest_kept);
         let mut named: BTreeSet<(Position, [u8; 32])> = BTreeSet::new();
-        for position in shelf.positions(self.soon()).await? {
+        for position in manifests {
             if position >= stays_from {
                 let known = self.kept().parts_of(position);
                 let parts = match known {

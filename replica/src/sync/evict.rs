@@ -242,6 +242,9 @@ impl Engine {
         let short = self.state().short_of_evicted();
         let is_short = |place: &str| short.iter().any(|(name, _)| place == format!("end of log {name}"));
         self.alarms.clear_all("end of log ", |place| !is_short(place));
+        // Of a log that is read to its end nothing more is asked, so nothing else would end what was wrong with it.
+        let done = self.state().read_to_their_ends();
+        self.alarms.clear_all("log ", |place| done.iter().any(|name| place == format!("log {name}")));
         short.is_empty()
     }
 

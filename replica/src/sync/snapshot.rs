@@ -105,12 +105,11 @@ impl Kept {
         }
     }
 
-    /// The position behind which a recovery never begins. None until this process has taken a snapshot: before that it
-    /// does not know that the bucket still is what it was recovered from.
+    /// The position behind which a recovery never begins, as long as both snapshots are there.
     pub(crate) fn safe(&self) -> Option<Position> {
         match &self.snapshots[..] {
             [_, newest] if is_planted(Mutant::CollectsPastTheOlder) => Some(newest.position),
-            [older, _] if self.own_epoch => Some(older.position),
+            [older, _] => Some(older.position),
             _ => None,
         }
     }

@@ -120,6 +120,12 @@ impl State {
         self.roster.iter().filter_map(short).collect()
     }
 
+    /// The evicted logs that have been applied to their ends.
+    pub(crate) fn read_to_their_ends(&self) -> Vec<ReplicaName> {
+        let is_done = |id| self.end_of(id).is_some_and(|last| self.position_of(id) >= Some(last));
+        self.roster.iter().filter(|(id, _)| is_done(*id)).map(|(_, name)| name.clone()).collect()
+    }
+
     /// Has the next segment declare an eviction: of several, the greatest final position counts.
     pub(crate) fn declare(&mut self, replica: &ReplicaName, last: Position) {
         let held = self.evictions.entry(replica.id()).or_insert_with(|| Eviction { replica: replica.clone(), last });

@@ -14,11 +14,15 @@ use super::store::{Patience, Store};
 use crate::{
     error::{Error, ErrorKind},
     log::{
-        BucketKey, FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal, parse_epoch,
+        BucketKey, DecodeError, FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal,
+        parse_epoch, verify,
     },
     name::{ReplicaName, Roster},
     ports::Created,
 };
+
+/// How often a slot that is taken is read, while what is read verifies neither as one's own nor as another's object.
+const READ_BACKS: usize = 8;
 
 /// One log in one bucket.
 #[derive(Clone, Debug)]
@@ -280,6 +284,10 @@ impl LogPlace {
     ///
     /// A slot that is taken is read back: the same bytes, and so the same nonce, are an earlier attempt of this call that had
     /// succeeded; if nothing is there any more, it is tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] when what is there can be told neither for one's own nor for another's, however often it is read.
     pub(crate) async fn put_own(&self, key: &str, bytes: &Bytes, patience: Patience) -> Result<bool, Error> {
         loop {
             if is_planted(Mutant::UnknownIsDone) {
@@ -291,20 +299,33 @@ impl LogPlace {
             if self.store.create(key, bytes, patience).await? == Created::New {
                 return Ok(true);
             }
-            let Some(there) = self.store.get(key, patience).await? else {
-                reached(Point::TakenSlotIsEmpty);
-                continue;
-            };
+            match self.whose(key, bytes, patience).await? {
+                Some(is_ours) => return Ok(is_ours),
+                None => reached(Point::TakenSlotIsEmpty),
+            }
+        }
+    }
+
+    /// Reads back a slot that is taken: whether it is by these bytes; `None` if nothing is there.
+    ///
+    /// SUBTLE: another's is only what verifies under this key. Anything else may be one's own, damaged on its way, or the body
+    /// of another key, so it is read again: a replica that is told of another's object stops for good.
+    async fn whose(&self, key: &str, bytes: &Bytes, patience: Patience) -> Result<Option<bool>, Error> {
+        let mut tries = 0;
+        loop {
+            let Some(there) = self.store.get(key, patience).await? else { return Ok(None) };
             if there == *bytes || is_planted(Mutant::OwnPutUnchecked) {
                 reached(Point::TakenSlotIsOurs);
-                return Ok(!is_planted(Mutant::OwnSuccessIsAFence));
+                return Ok(Some(!is_planted(Mutant::OwnSuccessIsAFence)));
             }
-            // SUBTLE: it is read once more. One's own object that was damaged on its way looks like another's, and a replica
-            // that is told so stops for good.
-            if self.store.get(key, patience).await?.as_ref() == Some(&there) {
-                return Ok(false);
+            tries += 1;
+            match verify(&there, key, self.mac.as_ref()) {
+                Ok(()) => return Ok(Some(false)),
+                Err(_) if tries < READ_BACKS => reached(Point::TakenSlotWasMisread),
+                // Nothing else verifies it, and a later version has no reason to write here but to take the log over.
+                Err(DecodeError::Unsupported { .. }) => return Ok(Some(false)),
+                Err(error) => return Err(Error::decoding(key, error)),
             }
-            reached(Point::TakenSlotWasMisread);
         }
     }
 

@@ -124,6 +124,7 @@ impl Play<'_> {
                     let gate = life.gate.clone();
                     gate.freeze();
                     self.executor.world().after(*lasts, move || gate.thaw());
+                    self.knowledge.entry(life.link_home).or_default().frozen += *lasts;
                     self.points.reach("a process is frozen");
                 }
             }
@@ -401,6 +402,9 @@ impl Play<'_> {
                 newest.into_iter().filter_map(|(_, snapshot)| snapshot.parts.first().cloned()).collect()
             }
         };
+        if what.is_fatal() {
+            self.ledger.note_damage(log);
+        }
         for key in spoiled {
             let Some(body) = store.peek(&key) else { continue };
             if store.damage(&key, Damage::Flip(body.len() * 4)) {

@@ -58,6 +58,8 @@ pub(crate) struct Ledger {
     /// How often the bucket of each log was rolled back.
     pub(crate) branch: BTreeMap<usize, u32>,
     pub(crate) lost: BTreeMap<Log, Lost>,
+    /// What a log could have acknowledged when its snapshots were damaged where they lay.
+    pub(crate) damaged: BTreeMap<Log, Seen>,
     /// The greatest position of each log that was deleted.
     pub(crate) deleted: BTreeMap<Log, u64>,
 }
@@ -120,6 +122,16 @@ impl Ledger {
     pub(crate) fn snapshots_of(&self, log: Log) -> impl DoubleEndedIterator<Item = (u64, &Snapshot)> {
         let of_it = self.snapshots.range((log, 0)..=(log, u64::MAX));
         of_it.filter(|(_, snapshot)| snapshot.is_there).map(|((_, position), snapshot)| (*position, snapshot))
+    }
+
+    /// Notes that what every snapshot of a log holds may be damaged.
+    pub(crate) fn note_damage(&mut self, log: Log) {
+        let all = self.snapshots.range((log, 0)..=(log, u64::MAX)).map(|(_, snapshot)| &snapshot.seen);
+        let damaged = self.damaged.entry(log).or_default();
+        for (of, position) in all.flatten() {
+            let held = damaged.entry(*of).or_insert(*position);
+            *held = (*held).max(*position);
+        }
     }
 
     /// The last object of a log, ever.

@@ -2,7 +2,7 @@
 //! Layer 4.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,6 +28,8 @@ pub(crate) struct Life {
     pub(super) gate: Gate,
     pub(super) clock: SimClock,
     pub(super) links: Vec<SimBucket>,
+    /// The bucket that its log is in, and the number of its link to that.
+    pub(crate) link_home: (usize, u32),
     /// By which it is told of buckets, with their numbers.
     pub(super) hints: Vec<(usize, SimHints)>,
     pub(crate) given: Arc<Mutex<Given>>,
@@ -41,8 +43,6 @@ pub(crate) struct Life {
     pub(crate) truths: Truths,
     /// False while its view is what it was when it was looked at before.
     pub(crate) has_moved: bool,
-    /// The replicas that it knew when it was looked at, and since when.
-    pub(crate) known: BTreeMap<usize, Duration>,
     /// The position under which it has changed something last.
     pub(super) changed: Option<u64>,
     pub(crate) board: Option<Leaderboard>,
@@ -208,6 +208,7 @@ impl Play<'_> {
             place,
             gate,
             clock,
+            link_home: (home, links[home].number()),
             links,
             hints,
             given,
@@ -216,7 +217,6 @@ impl Play<'_> {
             looked_at: None,
             truths: Truths::default(),
             has_moved: true,
-            known: BTreeMap::new(),
             changed: None,
             board: None,
             was_frozen: false,

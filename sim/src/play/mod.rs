@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use replica::{Replica, Token, log::Keys, name::ReplicaName, planted};
+use replica::{Replica, Status, Token, log::Keys, name::ReplicaName, planted};
 
 use crate::{
     history::{History, Process, Seen, View},
@@ -32,7 +32,7 @@ use crate::{
 
 use self::{
     ledger::Ledger,
-    life::{Member, Observer, lock},
+    life::{Life, Member, Observer, lock},
     told::Progress,
 };
 
@@ -92,6 +92,15 @@ pub(crate) struct Courier {
     is_told: bool,
 }
 
+/// What a process knew whenever it was looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Knowledge {
+    /// The replicas that it knows; since when, and how long it had been frozen by then.
+    pub(crate) known: BTreeMap<usize, (Duration, Duration)>,
+    /// How long it has been frozen, or will have been.
+    pub(crate) frozen: Duration,
+}
+
 /// A run under way.
 pub(crate) struct Play<'a> {
     pub(crate) story: &'a Story,
@@ -115,6 +124,8 @@ pub(crate) struct Play<'a> {
     planted: Vec<(usize, String)>,
     /// What was damaged in buckets, and what it was.
     spoiled: Vec<(usize, String, Bytes)>,
+    /// What each process knows that has a link to the bucket of its own log, also when it is gone: by bucket and link.
+    pub(crate) knowledge: BTreeMap<(usize, u32), Knowledge>,
     /// Over which link something of a log was deleted last, and when.
     collected: BTreeMap<usize, (u32, Duration)>,
     /// The frontiers of two regions that were found equal last.
@@ -228,6 +239,7 @@ impl<'a> Play<'a> {
             cuts: Vec::new(),
             planted: Vec::new(),
             spoiled: Vec::new(),
+            knowledge: BTreeMap::new(),
             collected: BTreeMap::new(),
             compared: BTreeMap::new(),
             processes: 0,
@@ -331,15 +343,32 @@ impl<'a> Play<'a> {
         checks::claims::hold(self)?;
         self.send_couriers();
         self.note_zombies();
+        self.note_known();
         Ok(())
     }
 
     /// A view changes when its process is polled or used, and not otherwise: one that was neither has been looked at.
     fn note_who_moved(&mut self) {
-        for life in self.members.iter_mut().filter_map(|member| member.life.as_mut()) {
+        for life in self.members.iter_mut().flat_map(|member| member.life.iter_mut().chain(&mut member.zombies)) {
             let polls = Some(self.executor.polls(life.place));
             life.has_moved = std::mem::replace(&mut life.looked_at, polls) != polls;
         }
+    }
+
+    /// Notes which replicas the zombies know.
+    fn note_known(&mut self) {
+        let moved = self.members.iter().flat_map(|member| &member.zombies).filter(|zombie| zombie.has_moved);
+        let seen = |zombie: &Life| Some((zombie.link_home, lock(&zombie.given).replica.as_ref()?.status()));
+        let seen: Vec<_> = moved.filter_map(seen).collect();
+        seen.iter().for_each(|(link, status)| self.note_who_is_known(*link, status));
+    }
+
+    /// Notes which replicas a process knows.
+    pub(crate) fn note_who_is_known(&mut self, link: (usize, u32), status: &Status) {
+        let now = self.executor.world().now();
+        let Knowledge { known, frozen } = self.knowledge.entry(link).or_default();
+        let ids = status.logs.iter().filter_map(|log| self.ledger.ids.get(&log.replica.id()));
+        ids.for_each(|log| _ = known.entry(*log).or_insert((now, *frozen)));
     }
 
     /// Processes that have ended at a request of their own are gone.

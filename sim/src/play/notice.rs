@@ -33,7 +33,7 @@ impl Play<'_> {
         happened: &Happened,
         named: &mut Vec<(String, Seen)>,
     ) -> Result<(), Broken> {
-        let Happened { at, key, what, .. } = happened;
+        let Happened { key, what, .. } = happened;
         match (place, what) {
             (Place::Log(log, position), Effect::Created(body)) => {
                 let Some(entry) = self.ledger.entry(key, body, home) else { return Ok(()) };
@@ -79,7 +79,7 @@ impl Play<'_> {
                 if let Some(entry) = self.ledger.entries.get_mut(&(log, position)) {
                     entry.is_there = false;
                 }
-                buckets::nothing_needed_is_collected(self, log, position, key, *at)?;
+                buckets::nothing_needed_is_collected(self, log, position, home, happened)?;
                 let deleted = self.ledger.deleted.entry(log).or_default();
                 *deleted = position.max(*deleted);
             }

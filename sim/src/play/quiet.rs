@@ -80,12 +80,7 @@ impl Play<'_> {
             match end::is_settled(self).and_then(|()| end::nothing_relied_on_is_lost(self)) {
                 Ok(()) => break,
                 Err(broken) if now - began > within => {
-                    // What was read of a log that went on otherwise is refused for ever, and said so.
-                    if self.is_split() {
-                        self.points.reach("two histories of one log refuse each other");
-                        return Ok(());
-                    }
-                    return Err(broken);
+                    return if self.is_split() { Ok(()) } else { Err(broken) };
                 }
                 Err(_) => {}
             }
@@ -141,8 +136,9 @@ impl Play<'_> {
         self.there().filter(|(reader, _)| *reader != log).any(tells)
     }
 
-    /// True when a log was taken over after it had been rolled back, and somebody says that its history is lost.
-    fn is_split(&self) -> bool {
+    /// True when a log was taken over after it had been rolled back, and somebody says that its history is lost: what was read of
+    /// a log that went on otherwise is refused for ever.
+    pub(super) fn is_split(&mut self) -> bool {
         let is_forked = self.ledger.lost.values().any(|lost| lost.is_forked);
         let says = |(log, _): (Log, _)| {
             let Some((_, replica)) = self.live(log) else { return false };
@@ -152,6 +148,10 @@ impl Play<'_> {
                 .iter()
                 .any(|(_, kind, says)| *kind == ErrorKind::LostHistory || says.contains("no snapshot in reach"))
         };
-        is_forked && self.there().any(says)
+        let is_split = is_forked && self.there().any(says);
+        if is_split {
+            self.points.reach("two histories of one log refuse each other");
+        }
+        is_split
     }
 }

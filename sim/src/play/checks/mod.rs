@@ -34,13 +34,9 @@ pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
     let status = replica.status();
     caps_hold(play, log, &status)?;
     play.count_status(log, &status);
-    let ids = &play.ledger.ids;
-    let known: Vec<Log> = status.logs.iter().filter_map(|log| ids.get(&log.replica.id()).copied()).collect();
-    let now = play.executor.world().now();
-    let Some(life) = &mut play.members[log].life else { return Ok(()) };
-    for other in known {
-        life.known.entry(other).or_insert(now);
-    }
+    let Some(link) = play.members[log].life.as_ref().map(|life| life.link_home) else { return Ok(()) };
+    play.note_who_is_known(link, &status);
+    let Some(life) = &play.members[log].life else { return Ok(()) };
     leaderboard_is_a_full_count(life, &replica)
 }
 
@@ -156,9 +152,11 @@ fn values_are_those_of_the_history(
     }
     let is_closed = play.is_closed(view);
     let mut reader = Reader { replica, path: None, values: Vec::new() };
-    for object in play.history.objects() {
+    known.turn_to(&play.history, view);
+    for (number, object) in play.history.numbered() {
         if is_closed {
-            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known.of(&play.history, view, object));
+            let known = known.of(&play.history, view, (number, object));
+            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known);
             if !is_true(object, &read, truth) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen =
