@@ -15,7 +15,7 @@ fn a_configuration_is_written_once_and_read() {
         ("[[region]]\nname = \"a\"", 2, "missing field `bucket`"),
         ("[[region]]\nname = \"a\"\nbucket = \"file:x\"\nmore = 1", 2, "unknown field `more`"),
         ("[[region]]\nname = \"A b\"\nbucket = \"file:x\"", 2, "the name of a region"),
-        ("[[region]]\nname = \"a\"\nbucket = \"s3://x\"", 2, "s3"),
+        ("[[region]]\nname = \"a\"\nbucket = \"s3://x\"", 2, "3 to 63 letters"),
         ("[[region]]\nname = \"a\"\nbucket = \"x\"", 2, "file:DIR"),
         (
             "[[region]]\nname = \"a\"\nbucket = \"file:x\"\n[[region]]\nname = \"a\"\nbucket = \"file:y\"",

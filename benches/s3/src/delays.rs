@@ -67,30 +67,42 @@ async fn watched(time: Duration, latency: Duration, hears: bool) -> Seen {
     }
     let writer = world.open(WRITER, &settings, false).await;
     let reader = world.open(READER, &settings, hears).await;
-    writer.pn_counter("likes").and_then(|likes| likes.add(1)).expect("room");
-    reader.wait_for(&writer.token()).await.expect("it arrives");
-
+    let mut watch = reader.watch("likes");
+    let likes = reader.pn_counter("likes").expect("a path");
+    // When the reader has first seen each number of likes, or more.
+    let seen = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(_change) = watch.next().await {
+            let value = usize::try_from(likes.value()).expect("it counts up");
+            seen.resize(value.max(seen.len()), Instant::now());
+        }
+        seen
+    });
+    let likes = writer.pn_counter("likes").expect("a path");
     let mut changes = JoinSet::new();
     let until = Instant::now() + time;
     while Instant::now() < until {
-        let written = writer.pn_counter("likes").and_then(|likes| likes.add(1)).expect("room");
+        let written = likes.add(1).expect("room");
         let added = Instant::now();
-        let (token, reader) = (writer.token(), reader.clone());
         changes.spawn(async move {
-            let durable = async { written.durable().await.map(|()| Instant::now()) };
-            let seen = async { reader.wait_for(&token).await.map(|()| Instant::now()) };
-            let (durable, seen) = join!(durable, seen);
-            let (durable, seen) = (durable.expect("it is written"), seen.expect("it arrives"));
-            (seen - added, seen.saturating_duration_since(durable))
+            let number = usize::try_from(written.value()).expect("it counts up");
+            written.durable().await.expect("it is written");
+            (number, added, Instant::now())
         });
         sleep(PERIOD).await;
     }
-    let (since_add, since_durable) = changes.join_all().await.into_iter().unzip();
+    let changes = changes.join_all().await;
+    reader.wait_for(&writer.token()).await.expect("it arrives");
     let allowed = if hears { Duration::from_millis(500) } else { settings.poll_max + Duration::from_secs(2) };
     let how = if hears { "hints" } else { "polling each second" };
     for replica in [writer, reader] {
         replica.close().await.expect("it ends");
     }
+    let seen = seen.await.expect("it was watched");
+    let since = |(number, added, durable): (usize, Instant, Instant)| {
+        (seen[number - 1] - added, seen[number - 1].saturating_duration_since(durable))
+    };
+    let (since_add, since_durable) = changes.into_iter().map(since).unzip();
     Seen {
         what: format!("{how}, {} ms for each request", latency.as_millis()),
         bar: settings.flush_interval + allowed,

@@ -154,13 +154,13 @@ impl Engine {
         }
         self.check_read(&state, &snapshot.manifest.frontier(), &shelf.name)?;
         let is_pending = self.pending_bytes() > 0;
-        state.merge_snapshot(&self.keyspace, &snapshot)?;
+        let (position, parts) = (snapshot.manifest.position, snapshot.parts.len());
+        state.merge_snapshot(&self.keyspace, snapshot)?;
         if is_pending {
             reached(Point::SnapshotMergedOverPending);
         }
         self.after_applying(&mut state);
         drop(state);
-        let (position, parts) = (snapshot.manifest.position, snapshot.parts.len());
         tracing::info!(replica = %self.own.name, peer = %shelf.name, %position, parts, "snapshot merged");
         Ok(true)
     }

@@ -71,10 +71,11 @@ impl State {
     ///
     /// # Cost
     ///
-    /// In the whole state, of both sides.
-    pub(crate) fn merge_snapshot(&mut self, keyspace: &Keyspace, snapshot: &Snapshot) -> Result<(), Error> {
+    /// In the whole state, of both sides. Each part is let go once it is merged, so that what is read and what comes of it are
+    /// not both held whole.
+    pub(crate) fn merge_snapshot(&mut self, keyspace: &Keyspace, snapshot: Snapshot) -> Result<(), Error> {
         let Snapshot { manifest, parts } = snapshot;
-        self.check_manifest(manifest)?;
+        self.check_manifest(&manifest)?;
         manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
         let is_exempt = |dot: &Dot| is_planted(Mutant::OwnEntriesExempt) && dot.replica == keyspace.replica();
         let frontier: Frontier = manifest.frontier().iter().filter(|dot| !is_exempt(dot)).collect();
@@ -83,15 +84,15 @@ impl State {
             early.insert(removal.dot, (removal.key.clone(), removal.element.clone()));
         });
         if keyspace.is_empty() {
-            keyspace.make_room(objects_of(parts));
+            keyspace.make_room(objects_of(&parts));
         }
         let mut dead = Vec::new();
         let mut ours = keys_by_part(keyspace, parts.len());
-        for (part, ours) in parts.iter().zip(&mut ours) {
+        for (part, ours) in parts.into_iter().zip(&mut ours) {
             let ours = std::mem::take(ours);
-            self.merge_part(keyspace, part, ours, &frontier, &early, &mut dead)?;
+            self.merge_part(keyspace, &part, ours, &frontier, &early, &mut dead)?;
         }
-        self.learn(manifest);
+        self.learn(&manifest);
         self.applied.early.extend(&early);
         self.applied.early.settle(&self.applied.frontier);
         let needs = self.needs();
@@ -129,11 +130,11 @@ impl State {
         Ok(())
     }
 
-    /// Fills an empty keyspace with the replica's own snapshot.
-    pub(crate) fn restore(&mut self, keyspace: &Keyspace, snapshot: &Snapshot) -> Result<(), Error> {
+    /// Fills an empty keyspace with the replica's own snapshot. Each part is let go once it is loaded.
+    pub(crate) fn restore(&mut self, keyspace: &Keyspace, snapshot: Snapshot) -> Result<(), Error> {
         let Snapshot { manifest, parts } = snapshot;
         manifest.logs.iter().try_for_each(|log| self.meet(&log.replica).map(drop))?;
-        keyspace.make_room(objects_of(parts));
+        keyspace.make_room(objects_of(&parts));
         let (mut dead, mut keys) = (Vec::new(), Vec::new());
         for part in parts {
             let mut live = part.live();
@@ -150,7 +151,7 @@ impl State {
             }
         }
         keyspace.index_all(keys);
-        self.learn(manifest);
+        self.learn(&manifest);
         for removal in &manifest.early {
             self.applied.early.insert(removal.dot, (removal.key.clone(), removal.element.clone()));
         }

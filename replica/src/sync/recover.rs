@@ -41,10 +41,11 @@ impl Recovery<'_> {
         state.meet(&self.own.name)?;
         let (snapshot, kept) = self.newest_snapshot(sealed).await?;
         let mut at = None;
-        if let Some(snapshot) = &snapshot {
+        if let Some(snapshot) = snapshot {
+            let (hlc, position) = (snapshot.manifest.hlc, snapshot.manifest.position);
             state.restore(self.keyspace, snapshot)?;
-            self.observe(snapshot.manifest.hlc);
-            at = Some(snapshot.manifest.position);
+            self.observe(hlc);
+            at = Some(position);
             reached(Point::RecoveryFromASnapshot);
             if kept.len() < 2 {
                 reached(Point::RecoveryWithOneSnapshot);

@@ -72,7 +72,7 @@ impl Shelf {
     }
 
     /// The whole snapshot of a manifest: its parts, several at a time. `fetched` has those that need not be read again,
-    /// and is given those that were.
+    /// and is given those that were, unless all are there: whoever merges the snapshot lets go of each part after it.
     ///
     /// # Errors
     ///
@@ -93,6 +93,7 @@ impl Shelf {
             fetched.insert(*part.content().as_bytes(), part);
         }
         drop(reading);
+        let fetched = std::mem::take(fetched);
         let part = |part: &PartRef| fetched.get(part.content.as_bytes()).cloned();
         let parts = manifest.parts.iter().filter_map(part).collect();
         Ok(Snapshot { manifest, parts })
