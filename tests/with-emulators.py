@@ -57,7 +57,11 @@ class Translator(http.server.BaseHTTPRequestHandler):
             self.local.connection = http.client.HTTPConnection(self.upstream, timeout=60)
         self.local.connection.request(method, path, body, headers or {})
         answer = self.local.connection.getresponse()
-        return answer.status, answer.headers, answer.read()
+        body = answer.read()
+        if answer.status >= 400:
+            # After some of these the emulator hangs up without saying so.
+            self.local.connection.close()
+        return answer.status, answer.headers, body
 
     def answers(self, status, body=b"", headers=None):
         self.send_response(status)
