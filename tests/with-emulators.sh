@@ -64,7 +64,7 @@ start() {
 }
 
 start azurite "$azure_port" node "$blob" --blobHost 127.0.0.1 --blobPort "$azure_port" \
-    --inMemoryPersistence --disableTelemetry --disableProductStyleUrl --silent
+    --inMemoryPersistence --disableTelemetry --disableProductStyleUrl --silent --blobKeepAliveTimeout 600
 start fake-gcs-server "$bare_port" "$gcs" -scheme http -host 127.0.0.1 -port "$bare_port" -backend memory \
     -external-url "http://127.0.0.1:$bare_port" -public-host "127.0.0.1:$bare_port" -log-level error
 start translator "$gcs_port" "$python" tests/with-emulators.py translate "$gcs_port" "127.0.0.1:$bare_port"

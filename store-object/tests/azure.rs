@@ -3,6 +3,8 @@
 //!
 //! Azurite checks signatures, and here their keys are right or wrong. What it does otherwise than Azure:
 //!
+//! - It closes connections that were idle for 5 s, and resets a request that comes at that moment. To the engine that is a create of which
+//!   nothing is known; the conformance body does not repeat, so the script has connections kept.
 //! - It knows no `startFrom`, so each list comes from its beginning, and what is before the start is left out by the bucket.
 //! - A range that begins at the very end of a blob it gives as `bytes 10-9/10`, where Azure says 416. That is not understood, so the
 //!   conformance body meets it through `EndsEarly`, which reads such a blob whole.

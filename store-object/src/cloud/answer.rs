@@ -21,6 +21,9 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long a connection may take, with its handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// How long a connection is kept for the next request: less than servers keep it, so that few requests meet one just closed.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
 /// Why a request came to nothing, as far as HTTP knows.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -103,6 +106,7 @@ impl HttpConnector for Connector {
             .user_agent(concat!("archipelago/", env!("CARGO_PKG_VERSION")))
             .https_only(!allow_http)
             .connect_timeout(CONNECT_MAX)
+            .pool_idle_timeout(IDLE_MAX)
             .http1_only()
             // A create that is sent elsewhere can come back as the success of a GET.
             .redirect(reqwest::redirect::Policy::none())
