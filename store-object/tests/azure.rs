@@ -3,15 +3,17 @@
 //!
 //! Azurite checks signatures, and here their keys are right or wrong. What it does otherwise than Azure:
 //!
-//! - It closes connections that were idle for 5 s, and resets a request that comes at that moment. To the engine that is a create of which
-//!   nothing is known; the conformance body does not repeat, so the script has connections kept.
-//! - It knows no `startFrom`, so each list comes from its beginning, and what is before the start is left out by the bucket.
-//! - A range that begins at the very end of a blob it gives as `bytes 10-9/10`, where Azure says 416. That is not understood, so the
-//!   conformance body meets it through `EndsEarly`, which reads such a blob whole.
+//! - It closes connections that were idle for 5 s, and resets a request that comes at that moment. To the engine that
+//!   is a create of which nothing is known; the conformance body does not repeat, so the script has connections kept.
+//! - It knows no `startFrom`, so each list comes from its beginning, and what is before the start is left out by the
+//!   bucket.
+//! - A range that begins at the very end of a blob it gives as `bytes 10-9/10`, where Azure says 416. That is not
+//!   understood, so the conformance body meets it through `EndsEarly`, which reads such a blob whole.
 //! - A wrong signature it calls `AuthorizationFailure`, where Azure says `AuthenticationFailed`.
-//! - It takes names of more than 254 segments, and segments that end with a dot. Azure promises neither, and the engine makes
-//!   no such keys; the conformance body does.
-//! - It has neither roles nor identities nor throttling, nor a hierarchical namespace. What these answer is played in `alone`.
+//! - It takes names of more than 254 segments, and segments that end with a dot. Azure promises neither, and the engine
+//!   makes no such keys; the conformance body does.
+//! - It has neither roles nor identities nor throttling, nor a hierarchical namespace. What these answer is played in
+//!   `alone`.
 
 use std::env;
 

@@ -1,11 +1,12 @@
 //! Against fake-gcs-server, an emulator of Google Cloud Storage that no one here wrote. Started by its script,
 //! tests/with-emulators.sh, which makes the buckets and tells the addresses; without that these tests fail.
 //!
-//! Buckets are spoken to in Google's XML API, and fake-gcs-server 1.54 knows the conditions of its JSON API alone. So between
-//! the two stands tests/with-emulators.py, which says each request in JSON and each answer in XML, with the codes of Google's
-//! reference. Who creates, what is kept and what is listed is decided by the emulator; that Google itself answers in this form is
-//! what only Google can show. What else the emulator does otherwise is named there, and what it does without help is the last test
-//! here. Credentials it takes as they come, and the translator one token alone.
+//! Buckets are spoken to in Google's XML API, and fake-gcs-server 1.54 knows the conditions of its JSON API alone. So
+//! between the two stands tests/with-emulators.py, which says each request in JSON and each answer in XML, with the
+//! codes of Google's reference. Who creates, what is kept and what is listed is decided by the emulator; that Google
+//! itself answers in this form is what only Google can show. What else the emulator does otherwise is named there, and
+//! what it does without help is the last test here. Credentials it takes as they come, and the translator one token
+//! alone.
 
 use std::env;
 
@@ -80,8 +81,8 @@ async fn three_replicas_agree_over_three_buckets() {
     tests::regions::three_replicas_agree(&["engine-eu", "engine-us", "engine-ap"].map(opened)).await;
 }
 
-/// The emulator by itself takes no upload in XML (it answers 400 `invalid uploadType`), so no replica is opened on it; and it
-/// answers with plain text what is not there, which is not taken for Google's word that it is not there.
+/// The emulator by itself takes no upload in XML (it answers 400 `invalid uploadType`), so no replica is opened on it;
+/// and it answers with plain text what is not there, which is not taken for Google's word that it is not there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_knows_no_conditional_creates_is_refused_when_a_replica_is_opened() {
     let bare = opened_at("ARCHIPELAGO_TEST_GCS_BARE", "checked", "the-token");

@@ -1,6 +1,6 @@
 //! What several tests share: the reference, the smallest keyspace, what every bucket must do, ways to exchange deltas,
-//! malformed input, objects to damage, three regions that crash and come back, three regions on the buckets of a service, and a
-//! stage for stories.
+//! malformed input, objects to damage, three regions that crash and come back, three regions on the buckets of a
+//! service, and a stage for stories.
 
 pub mod cluster;
 pub mod codec;

@@ -1,4 +1,5 @@
-//! The engine over the buckets of a service, on tokio: three regions that write, one of which is taken over, agree in the end.
+//! The engine over the buckets of a service, on tokio: three regions that write, one of which is taken over, agree in
+//! the end.
 
 use core::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What was answered, kept as it was.
 //!
-//! `object_store` turns a status into an error of its own and keeps the status to itself. Two services mean different things by
-//! one status, and the engine must know whether a request had its effect. So the HTTP client is wrapped: an answer that is no
-//! success becomes an error here, with its status and the service's own code, and with who gave it.
+//! `object_store` turns a status into an error of its own and keeps the status to itself. Two services mean different
+//! things by one status, and the engine must know whether a request had its effect. So the HTTP client is wrapped: an
+//! answer that is no success becomes an error here, with its status and the service's own code, and with who gave it.
 
 use std::{fmt, time::Duration};
 
@@ -21,7 +21,8 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long a connection may take, with its handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept for the next request: less than servers keep it, so that few requests meet one just closed.
+/// How long a connection is kept for the next request: less than servers keep it, so that few requests meet one just
+/// closed.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Why a request came to nothing, as far as HTTP knows.
@@ -68,7 +69,8 @@ impl std::error::Error for Failure {
 }
 
 impl Failure {
-    /// What an error stands for, if it came from here. Other errors are of bodies that broke off, or were not understood.
+    /// What an error stands for, if it came from here. Other errors are of bodies that broke off, or were not
+    /// understood.
     pub(super) fn of(error: &object_store::Error) -> Option<&Self> {
         chain(error).find_map(|cause| cause.downcast_ref())
     }
@@ -146,7 +148,8 @@ impl HttpService for Telling {
     }
 }
 
-/// Whether the request was never sent. `object_store` has a kind for it, which a connection that took too long is not of.
+/// Whether the request was never sent. `object_store` has a kind for it, which a connection that took too long is not
+/// of.
 fn is_unconnected(error: &HttpError) -> bool {
     chain(error).any(|cause| cause.downcast_ref().is_some_and(reqwest::Error::is_connect))
 }
@@ -199,7 +202,8 @@ fn of_part(body: &str) -> Option<Status> {
     Some(Status { status, code: code.map(|(_, code)| code.trim().to_owned()).unwrap_or_default() })
 }
 
-/// The code in the body of an error: the element `Code` of XML; of JSON, which whoever gives credentials speaks, `error`.
+/// The code in the body of an error: the element `Code` of XML; of JSON, which whoever gives credentials speaks,
+/// `error`.
 fn code_in(body: &str) -> String {
     if let Some((code, _)) = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")) {
         return code.trim().to_owned();

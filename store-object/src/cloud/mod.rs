@@ -37,16 +37,17 @@ const OBJECT_BYTES_MAX: u64 = 1 << 30;
 /// No object is as large, and both services take numbers up to it.
 const POSITION_MAX: u64 = 1 << 50;
 
-/// A bucket in a cloud: a container of Azure Blob Storage (feature `azure`) or a bucket of Google Cloud Storage (feature `gcs`).
+/// A bucket in a cloud: a container of Azure Blob Storage (feature `azure`) or a bucket of Google Cloud Storage
+/// (feature `gcs`).
 ///
 /// # What it promises
 ///
-/// - A create is the service's own, with `If-None-Match: *` in Azure and generation 0 at Google, so the service itself lets
-///   exactly one of several creators win.
-/// - Every request is sent once, and never sent on elsewhere. Of one whose answer is lost it is said that nothing is known of it;
-///   the engine repeats it, and knows when that is safe.
-/// - What is not there is told from what is not known: from a bucket that is missing, a server that is none of that service,
-///   credentials that nobody gave. A list that is not in order is an error.
+/// - A create is the service's own, with `If-None-Match: *` in Azure and generation 0 at Google, so the service itself
+///   lets exactly one of several creators win.
+/// - Every request is sent once, and never sent on elsewhere. Of one whose answer is lost it is said that nothing is
+///   known of it; the engine repeats it, and knows when that is safe.
+/// - What is not there is told from what is not known: from a bucket that is missing, a server that is none of that
+///   service, credentials that nobody gave. A list that is not in order is an error.
 ///
 /// # What it needs
 ///
@@ -58,8 +59,9 @@ const POSITION_MAX: u64 = 1 << 50;
 ///
 /// A storage account without a hierarchical namespace: the lists of one that has it are not in the order of bytes.
 ///
-/// Credentials come from where the service's own tools look: `AZURE_STORAGE_*` variables, a workload or managed identity;
-/// `GOOGLE_*` variables, the application default credentials, the metadata server. Where the bucket is says its URL alone.
+/// Credentials come from where the service's own tools look: `AZURE_STORAGE_*` variables, a workload or managed
+/// identity; `GOOGLE_*` variables, the application default credentials, the metadata server. Where the bucket is says
+/// its URL alone.
 ///
 /// # Where it runs
 ///
@@ -67,14 +69,15 @@ const POSITION_MAX: u64 = 1 << 50;
 ///
 /// # Time limits
 ///
-/// 5 s for a connection with TLS; 30 s for an answer, credentials included, and a second more for each 256 KiB of a body, either
-/// way.
+/// 5 s for a connection with TLS; 30 s for an answer, credentials included, and a second more for each 256 KiB of a
+/// body, either way.
 ///
 /// # Cost
 ///
-/// One request a call; a list takes another for each 1,000 objects (Google) or 5,000 (Azure), and folders for as many folders and
-/// objects beside them. `get_range` of no bytes asks for one. In Azure a delete is a batch of one, and billed as that, and a list that
-/// begins behind a key reads the list from its beginning where the service does not know `startFrom`.
+/// One request a call; a list takes another for each 1,000 objects (Google) or 5,000 (Azure), and folders for as many
+/// folders and objects beside them. `get_range` of no bytes asks for one. In Azure a delete is a batch of one, and
+/// billed as that, and a list that begins behind a key reads the list from its beginning where the service does not
+/// know `startFrom`.
 #[derive(Clone)]
 pub struct CloudBucket {
     store: Arc<dyn Store>,
@@ -144,11 +147,11 @@ impl CloudBucket {
         &self.url
     }
 
-    /// Asks whether a folder can be read: that the bucket is there, and open to these credentials. `prefix` is empty or ends
-    /// with `/`.
+    /// Asks whether a folder can be read: that the bucket is there, and open to these credentials. `prefix` is empty or
+    /// ends with `/`.
     ///
-    /// It writes nothing, so it suits a peer's bucket too. Whether a bucket can hold a log is tried by the engine when a
-    /// replica is opened.
+    /// It writes nothing, so it suits a peer's bucket too. Whether a bucket can hold a log is tried by the engine when
+    /// a replica is opened.
     ///
     /// # Errors
     ///
@@ -240,8 +243,8 @@ impl CloudBucket {
         let offset = after.map(|after| self.url.full(beginning(after))).filter(|offset| !offset.is_empty());
         let mut page = Page::default();
         let mut last = None;
-        // The first answer need not be longer than what is wanted. If a service begins elsewhere than it was asked to, what
-        // follows must not come in as small pieces.
+        // The first answer need not be longer than what is wanted. If a service begins elsewhere than it was asked to,
+        // what follows must not come in as small pieces.
         let mut max_keys = Some(limit.saturating_add(1).min(1_000));
         let mut page_token = None;
         loop {

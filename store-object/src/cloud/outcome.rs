@@ -1,7 +1,8 @@
 //! What each failure means: the one table of outcomes.
 //!
-//! A row says what is known of the effect and what to do. Rows of codes come before rows of statuses, since a code is exact.
-//! The codes are those of Azure's and of Google's reference; both are tried in turn, as no code means two things.
+//! A row says what is known of the effect and what to do. Rows of codes come before rows of statuses, since a code is
+//! exact. The codes are those of Azure's and of Google's reference; both are tried in turn, as no code means two
+//! things.
 
 use replica::ports::{BucketError, Outcome};
 
@@ -48,8 +49,8 @@ enum Known {
 }
 use Known::{Absent, Nothing, PastTheEnd, Refused, TooMany};
 
-/// What only a create is answered, and only if an object is there. Some of them are what a policy, a hold, a lease or a right to
-/// create alone make of the condition; whoever hears of an object reads it.
+/// What only a create is answered, and only if an object is there. Some of them are what a policy, a hold, a lease or a
+/// right to create alone make of the condition; whoever hears of an object reads it.
 const EXISTS: &[&str] = &[
     "BlobAlreadyExists",
     "BlobImmutableDueToLegalHold",

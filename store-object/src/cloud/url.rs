@@ -5,7 +5,8 @@ use core::{fmt, str::FromStr};
 use replica::ports::{BucketError, Outcome, SEGMENT_BYTES_MAX, check_key};
 use url::{Host, Url, form_urlencoded};
 
-/// The longest prefix, in bytes: with the longest key of the engine it still makes a name that both services take (1,024).
+/// The longest prefix, in bytes: with the longest key of the engine it still makes a name that both services take
+/// (1,024).
 const PREFIX_BYTES_MAX: usize = 123;
 
 /// Who keeps the bucket.
@@ -24,8 +25,8 @@ pub(super) enum Service {
 /// # Ok::<(), replica::ports::BucketError>(())
 /// ```
 ///
-/// After the bucket comes the prefix under which all keys lie, of `A-Z a-z 0-9 . _ - /` and at most 123 bytes. Then come any of
-/// these, each at most once, with `%` before the two digits of what a URL cannot hold:
+/// After the bucket comes the prefix under which all keys lie, of `A-Z a-z 0-9 . _ - /` and at most 123 bytes. Then
+/// come any of these, each at most once, with `%` before the two digits of what a URL cannot hold:
 ///
 /// | parameter | meaning | without it |
 /// |---|---|---|
