@@ -8,12 +8,14 @@ use std::{
 
 use replica::{name::ReplicaName, ports::Bucket};
 use serde::Deserialize;
+#[cfg(any(feature = "azure", feature = "gcs"))]
+use store_object::CloudUrl;
 use store_object::MemoryBucket;
 #[cfg(feature = "s3")]
 use store_s3::{QueueUrl, S3Url};
 
-#[cfg(feature = "s3")]
-use crate::remote::Remote;
+#[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
+use crate::remote::{At, Remote};
 use crate::{
     directory::Directory,
     failure::{Failure, Outcome},
@@ -64,6 +66,9 @@ pub(crate) enum Place {
     /// A bucket on S3.
     #[cfg(feature = "s3")]
     S3(Box<S3Url>),
+    /// A container in Azure or a bucket at Google.
+    #[cfg(any(feature = "azure", feature = "gcs"))]
+    Cloud(Box<CloudUrl>),
 }
 
 impl Region {
@@ -207,16 +212,35 @@ fn place(bucket: &str, folder: &Path) -> Result<Place, String> {
         },
         #[cfg(not(feature = "s3"))]
         Some(("s3", _)) => Err(format!("this build has no buckets on S3; build it with the feature s3: {bucket}")),
-        Some((scheme @ ("az" | "gs"), _)) => {
-            Err(format!("this build has no buckets of the kind {scheme}: yet; {} are there: {bucket}", kinds()))
-        }
-        _ => Err(format!("a bucket is one of {}, and not {bucket:?}", kinds())),
+        #[cfg(feature = "azure")]
+        Some(("az", _)) => cloud(bucket),
+        #[cfg(not(feature = "azure"))]
+        Some(("az", _)) => Err("this build has no buckets in Azure; build it with the feature azure".to_owned()),
+        #[cfg(feature = "gcs")]
+        Some(("gs", _)) => cloud(bucket),
+        #[cfg(not(feature = "gcs"))]
+        Some(("gs", _)) => Err("this build has no buckets at Google; build it with the feature gcs".to_owned()),
+        _ => Err(format!("a bucket is one of {}, and not {bucket:?}", kinds().join(", "))),
+    }
+}
+
+#[cfg(any(feature = "azure", feature = "gcs"))]
+fn cloud(bucket: &str) -> Result<Place, String> {
+    match bucket.parse() {
+        Ok(url) => Ok(Place::Cloud(Box::new(url))),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// The kinds of buckets that there are.
-const fn kinds() -> &'static str {
-    if cfg!(feature = "s3") { "file:DIR, memory: and s3://BUCKET" } else { "file:DIR and memory:" }
+fn kinds() -> Vec<&'static str> {
+    let remote = [
+        (cfg!(feature = "s3"), "s3://BUCKET"),
+        (cfg!(feature = "azure"), "az://CONTAINER"),
+        (cfg!(feature = "gcs"), "gs://BUCKET"),
+    ];
+    let remote = remote.into_iter().filter_map(|(is_there, kind)| is_there.then_some(kind));
+    ["file:DIR", "memory:"].into_iter().chain(remote).collect()
 }
 
 /// The one name of a directory, as far as it is there: two ways to it are one bucket.
@@ -244,6 +268,8 @@ impl Place {
                 let is_one = (one.bucket(), one.endpoint()) == (other.bucket(), other.endpoint());
                 is_one && (one.prefix().starts_with(other.prefix()) || other.prefix().starts_with(one.prefix()))
             }
+            #[cfg(any(feature = "azure", feature = "gcs"))]
+            (Self::Cloud(one), Self::Cloud(other)) => one.overlaps(other),
             _ => false,
         }
     }
@@ -253,7 +279,9 @@ impl Place {
             Self::Directory(path) => Arc::new(Directory::new(path.clone())),
             Self::Memory => Arc::new(MemoryBucket::new()),
             #[cfg(feature = "s3")]
-            Self::S3(url) => Arc::new(Remote::new((**url).clone())),
+            Self::S3(url) => Arc::new(Remote::new(At::S3((**url).clone()))),
+            #[cfg(any(feature = "azure", feature = "gcs"))]
+            Self::Cloud(url) => Arc::new(Remote::new(At::Cloud((**url).clone()))),
         }
     }
 }

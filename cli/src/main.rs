@@ -21,7 +21,7 @@ mod provision;
 #[cfg(feature = "s3")]
 mod queue;
 mod read;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
 mod remote;
 mod session;
 mod signals;

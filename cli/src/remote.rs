@@ -1,30 +1,58 @@
-//! The bucket of a region on S3. It is opened when it is first asked, since reading a configuration asks nobody.
+//! The bucket of a region in a service. It is opened when it is first asked, since reading a configuration asks nobody.
 
 use bytes::Bytes;
 use replica::ports::{Answer, Bucket, BucketError, Created, Page};
+#[cfg(any(feature = "azure", feature = "gcs"))]
+use store_object::{CloudBucket, CloudUrl};
+#[cfg(feature = "s3")]
 use store_s3::{S3Bucket, S3Url};
 use tokio::sync::OnceCell;
+
+use crate::config::Place;
+
+/// Where it is.
+#[derive(Clone, Debug)]
+pub(crate) enum At {
+    #[cfg(feature = "s3")]
+    S3(S3Url),
+    #[cfg(any(feature = "azure", feature = "gcs"))]
+    Cloud(CloudUrl),
+}
 
 /// A bucket that is opened when it is asked.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    url: S3Url,
-    opened: OnceCell<S3Bucket>,
+    at: At,
+    opened: OnceCell<Box<dyn Bucket>>,
 }
 
 impl Remote {
-    pub(crate) const fn new(url: S3Url) -> Self {
-        Self { url, opened: OnceCell::const_new() }
+    pub(crate) const fn new(at: At) -> Self {
+        Self { at, opened: OnceCell::const_new() }
     }
 
-    async fn bucket(&self) -> Result<&S3Bucket, BucketError> {
-        self.opened.get_or_try_init(|| S3Bucket::open(&self.url)).await
+    async fn bucket(&self) -> Result<&dyn Bucket, BucketError> {
+        let opened = self.opened.get_or_try_init(|| async {
+            Ok::<Box<dyn Bucket>, BucketError>(match &self.at {
+                #[cfg(feature = "s3")]
+                At::S3(url) => Box::new(S3Bucket::open(url).await?),
+                #[cfg(any(feature = "azure", feature = "gcs"))]
+                At::Cloud(url) => Box::new(CloudBucket::open(url)?),
+            })
+        });
+        Ok(&**opened.await?)
     }
 }
 
-/// Whether a bucket answers and may be read; else what to do.
-pub(crate) async fn check(url: &S3Url) -> Result<(), BucketError> {
-    S3Bucket::open(url).await?.check("v1/log/").await
+/// Whether a bucket that is in a service answers and may be read; else what to do.
+pub(crate) async fn check(place: &Place) -> Result<(), BucketError> {
+    match place {
+        #[cfg(feature = "s3")]
+        Place::S3(url) => S3Bucket::open(url).await?.check("v1/log/").await,
+        #[cfg(any(feature = "azure", feature = "gcs"))]
+        Place::Cloud(url) => CloudBucket::open(url)?.check("v1/log/").await,
+        Place::Directory(_) | Place::Memory => Ok(()),
+    }
 }
 
 impl Bucket for Remote {

@@ -169,10 +169,8 @@ impl Session {
                 region.name
             )));
         }
-        #[cfg(feature = "s3")]
-        if let Place::S3(url) = &region.place
-            && let Err(error) = crate::remote::check(url).await
-        {
+        #[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
+        if let Err(error) = crate::remote::check(&region.place).await {
             let says = format!("region {}: {}", region.name, told(&error));
             if error.outcome == replica::ports::Outcome::Refused {
                 return Err(Failure::failed(says));

@@ -70,7 +70,7 @@ fn a_configuration_that_cannot_be_meant_is_refused_at_once() {
         (region("a", "bucket = \"s3://L\""), "3 to 63"),
         (region("a", "bucket = \"s3://likes?secret_key=1\""), "usual chain of AWS"),
         (region("a", "bucket = \"s3://likes\"\nhints = \"likes\""), "not the URL of a queue"),
-        (region("a", "bucket = \"az://likes\""), "file:DIR, memory: and s3://BUCKET"),
+        (region("a", "bucket = \"ftp://likes\""), "file:DIR, memory:, s3://BUCKET"),
         (
             region("a", "bucket = \"s3://likes/x?region=eu-west-1\"") + &region("b", "bucket = \"s3://likes/x/y\""),
             "have one bucket, or one lies in the other",

@@ -20,7 +20,7 @@ mod local;
 mod memory;
 
 #[cfg(any(feature = "azure", feature = "gcs"))]
-pub use cloud::CloudBucket;
+pub use cloud::{CloudBucket, CloudUrl};
 #[cfg(feature = "notify")]
 pub use hints::FolderHints;
 #[cfg(feature = "local")]

@@ -1,7 +1,5 @@
 //! Against an S3 server in this process, which is strict about signatures, checksums and policies, and fails on demand.
 
-mod engine;
-
 use std::{error::Error as _, time::Duration};
 
 use aws_credential_types::Credentials;
@@ -201,7 +199,7 @@ async fn a_bucket_with_versions_conforms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_agree_over_three_buckets() {
     let stage = Stage::new();
-    engine::three_replicas_agree(&three(&stage).await).await;
+    tests::regions::three_replicas_agree(&three(&stage).await).await;
 }
 
 /// One request of five fails in one way or another, and nothing is lost or doubled.
@@ -223,7 +221,7 @@ async fn three_replicas_agree_over_a_store_that_fails() {
     }
     // Lists have no checksum: what flips there only TLS would notice.
     faults.add(Rule::new(Fault::FlipAnswer).on("GetObject").rate(0.05));
-    engine::three_replicas_agree(&buckets).await;
+    tests::regions::three_replicas_agree(&buckets).await;
     assert!(faults.injected().values().sum::<u64>() > 50, "{:?}", faults.injected());
 }
 

@@ -4,8 +4,6 @@
 //! moto is known to differ from S3. It checks neither signatures nor checksums, so what these do is tried elsewhere
 //! (`alone`); what else differs is named by the test that meets it.
 
-mod engine;
-
 use std::env;
 
 use aws_credential_types::Credentials;
@@ -82,5 +80,5 @@ async fn three_replicas_agree_over_three_buckets() {
     for name in ["engine-eu", "engine-us", "engine-ap"] {
         buckets.push(made(name, "?checksum=auto").await);
     }
-    engine::three_replicas_agree(&buckets).await;
+    tests::regions::three_replicas_agree(&buckets).await;
 }

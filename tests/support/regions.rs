@@ -1,14 +1,14 @@
-//! The engine over buckets on S3: three regions that write, one of which is taken over, agree in the end.
+//! The engine over the buckets of a service, on tokio: three regions that write, one of which is taken over, agree in
+//! the end.
 
-use std::time::Duration;
+use core::time::Duration;
 
-use replica::{ErrorKind, Replica, Settings};
-use store_s3::S3Bucket;
+use replica::{ErrorKind, Replica, Settings, ports::Bucket};
 
 const REGIONS: [&str; 3] = ["eu-west-1", "us-east-1", "ap-southeast-1"];
 const ROUNDS: u64 = 20;
 
-async fn opened(buckets: &[S3Bucket], region: usize) -> Replica {
+async fn opened<B: Bucket + Clone + 'static>(buckets: &[B], region: usize) -> Replica {
     let mut settings = Settings::default();
     settings.flush_interval = Duration::from_millis(20);
     settings.poll_min = Duration::from_millis(50);
@@ -30,7 +30,11 @@ async fn write(replica: &Replica, round: u64) {
 }
 
 /// Every durable change of every region is in every region, also after one was opened once more while it ran.
-pub(crate) async fn three_replicas_agree(buckets: &[S3Bucket]) {
+///
+/// # Panics
+///
+/// With what is otherwise.
+pub async fn three_replicas_agree<B: Bucket + Clone + 'static>(buckets: &[B]) {
     let mut replicas = Vec::new();
     for region in 0..REGIONS.len() {
         replicas.push(opened(buckets, region).await);
