@@ -327,7 +327,6 @@ impl History {
         of_it.filter(|event| self.holds(view, &self.events[*event])).collect()
     }
 
-
     /// True when the author of `later` had seen `earlier`.
     fn has_seen(&self, later: usize, earlier: usize) -> bool {
         let (l, e) = (&self.events[later], &self.events[earlier]);
