@@ -264,6 +264,28 @@ pub fn parse_epoch(folder: &str) -> Option<u32> {
     hex_u32(folder)
 }
 
+/// The position whose key this is, in the folder of an epoch.
+pub(crate) fn parse_slot(key: &str, folder: &str, epoch: u32) -> Option<Position> {
+    Some(Position::new(epoch, hex_u32(key.strip_prefix(folder)?)?))
+}
+
+/// The position whose key this is, in the folder of a log.
+pub(crate) fn parse_position(key: &str, folder: &str) -> Option<Position> {
+    let (epoch, slot) = key.strip_prefix(folder)?.split_once('/')?;
+    Some(Position::new(hex_u32(epoch)?, hex_u32(slot)?))
+}
+
+/// The position of the manifest whose key this is, in the folder of a replica's manifests.
+pub(crate) fn parse_manifest(key: &str, folder: &str) -> Option<Position> {
+    undashed(key.strip_prefix(folder)?)
+}
+
+/// The part whose key this is, in the folder of a replica's parts: the manifest that first wrote it, and its content.
+pub(crate) fn parse_part(key: &str, folder: &str) -> Option<(Position, Hash)> {
+    let (written, content) = key.strip_prefix(folder)?.split_once('/')?;
+    Some((undashed(written)?, hex_hash(content)?))
+}
+
 fn push_dashed(key: &mut String, position: Position) {
     push_hex(key, &position.epoch().to_be_bytes());
     key.push('-');
@@ -325,6 +347,30 @@ mod tests {
                 check_key(&key).unwrap();
                 assert_eq!(BucketKey::parse(&key), Some(what.clone()));
                 assert_eq!(keys.parse(&key), Some(what));
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_list_of_a_folder_gives_is_read_back() {
+        let keys = Keys::new("prod").unwrap();
+        for what in all() {
+            let key = keys.key(&what);
+            match &what {
+                BucketKey::Log { replica, position } => {
+                    let epoch = keys.epoch_prefix(replica, position.epoch());
+                    assert_eq!(parse_slot(&key, &epoch, position.epoch()), Some(*position));
+                    assert_eq!(parse_position(&key, &keys.log_prefix(replica)), Some(*position));
+                    assert_eq!(parse_position(&format!("{key}0"), &keys.log_prefix(replica)), None);
+                }
+                BucketKey::Manifest { replica, position } => {
+                    assert_eq!(parse_manifest(&key, &keys.manifests_prefix(replica)), Some(*position));
+                    assert_eq!(parse_manifest(&key, "other/"), None);
+                }
+                BucketKey::Part { replica, written, content } => {
+                    assert_eq!(parse_part(&key, &keys.parts_prefix(replica)), Some((*written, *content)));
+                }
+                BucketKey::Probe { .. } => {}
             }
         }
     }

@@ -33,6 +33,7 @@ pub use envelope::{CONTROL_BYTES_MAX, MAGIC, MacKey, PREFIX_BYTES, TRAILER_BYTES
 pub use error::{DecodeError, EncodeError, Place};
 pub use header::LogHeader;
 pub use keys::{BucketKey, Keys, ROOT_BYTES_MAX, parse_epoch};
+pub(crate) use keys::{parse_manifest, parse_part, parse_position, parse_slot};
 pub use manifest::{Early, Evicted, FoundManifest, LogState, Manifest, PartRef, decode_manifest, encode_manifest};
 pub use mark::Eviction;
 pub use part::{PART_BYTES_MAX, Part, PartBody, decode_part, encode_part};

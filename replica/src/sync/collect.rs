@@ -8,7 +8,7 @@ use crdt_core::Position;
 use crdt_core::planted::{Mutant, is_planted};
 
 use super::{Engine, shelf::Shelf, store::Patience};
-use crate::{error::Error, log::BucketKey};
+use crate::{error::Error, log::parse_position};
 
 impl Engine {
     /// Deletes segments, manifests and parts of the own log and snapshots that are superfluous.
@@ -82,7 +82,7 @@ impl Engine {
         let mut epochs: BTreeMap<u32, Vec<Position>> = BTreeMap::new();
         let prefix = self.keys.log_prefix(&self.own.name);
         for key in self.own.store.list(&prefix, None, self.soon()).await? {
-            if let Some(BucketKey::Log { position, .. }) = self.keys.parse(&key) {
+            if let Some(position) = parse_position(&key, &prefix) {
                 epochs.entry(position.epoch()).or_default().push(position);
             }
         }

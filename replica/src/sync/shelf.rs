@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    log::{BucketKey, Keys, MacKey, Manifest, Part, PartRef, decode_manifest, decode_part},
+    log::{Keys, MacKey, Manifest, Part, PartRef, decode_manifest, decode_part, parse_manifest, parse_part},
     name::ReplicaName,
 };
 
@@ -48,12 +48,9 @@ impl Shelf {
 
     /// The positions of the snapshots that there are, in ascending order.
     pub(crate) async fn positions(&self, patience: Patience) -> Result<Vec<Position>, Error> {
-        let keys = self.store.list(&self.keys.manifests_prefix(&self.name), None, patience).await?;
-        let position = |key: &String| match self.keys.parse(key) {
-            Some(BucketKey::Manifest { position, .. }) => Some(position),
-            _ => None,
-        };
-        Ok(keys.iter().filter_map(position).collect())
+        let folder = self.keys.manifests_prefix(&self.name);
+        let keys = self.store.list(&folder, None, patience).await?;
+        Ok(keys.iter().filter_map(|key| parse_manifest(key, &folder)).collect())
     }
 
     /// The manifest of a snapshot, if it is there.
@@ -108,11 +105,8 @@ impl Shelf {
 
     /// The parts that are in the bucket, by the manifest that wrote them.
     pub(crate) async fn parts(&self, patience: Patience) -> Result<Vec<(Position, Hash)>, Error> {
-        let keys = self.store.list(&self.keys.parts_prefix(&self.name), None, patience).await?;
-        let part = |key: &String| match self.keys.parse(key) {
-            Some(BucketKey::Part { written, content, .. }) => Some((written, content)),
-            _ => None,
-        };
-        Ok(keys.iter().filter_map(part).collect())
+        let folder = self.keys.parts_prefix(&self.name);
+        let keys = self.store.list(&folder, None, patience).await?;
+        Ok(keys.iter().filter_map(|key| parse_part(key, &folder)).collect())
     }
 }

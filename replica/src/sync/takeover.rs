@@ -14,8 +14,8 @@ use super::store::{Patience, Store};
 use crate::{
     error::{Error, ErrorKind},
     log::{
-        BucketKey, DecodeError, FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal,
-        parse_epoch, verify,
+        DecodeError, FoundSeal, Keys, LogHeader, LogObject, MacKey, Seal, SealedEpoch, decode, encode_seal,
+        parse_epoch, parse_slot, verify,
     },
     name::{ReplicaName, Roster},
     ports::Created,
@@ -98,11 +98,7 @@ impl LogPlace {
         let after = after.map(|position| self.keys.log(&self.name, position));
         let prefix = self.keys.epoch_prefix(&self.name, epoch);
         let keys = self.store.list(&prefix, after.as_deref(), patience).await?;
-        let position = |key: &String| match self.keys.parse(key) {
-            Some(BucketKey::Log { position, .. }) => Some(position),
-            _ => None,
-        };
-        Ok(keys.iter().filter_map(position).collect())
+        Ok(keys.iter().filter_map(|key| parse_slot(key, &prefix, epoch)).collect())
     }
 
     /// True when something stands in this epoch beyond `position`.

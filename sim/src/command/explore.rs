@@ -11,13 +11,14 @@ use std::{
         mpsc,
     },
     thread,
+    time::Instant,
 };
 
 use clap::Args;
 use serde_json::{Value, json};
 use sim::{Branch, Effort, Explored, POINTS, SCENARIOS, Scenario, Share, StoryFile, play, shrink};
 
-use super::{Ended, Refused, clock, figures, report, source, tally::Took};
+use super::{Ended, Refused, clock, figures, progress::Progress, report, source, tally::Took};
 
 /// What can be asked.
 #[derive(Args)]
@@ -57,7 +58,7 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
     let scenarios: Vec<&'static Scenario> =
         options.only.map_or_else(|| SCENARIOS.iter().collect(), |scenario| vec![scenario]);
     let (began, before) = (clock::now(), clock::processor());
-    let explored = explore_all(options, &scenarios);
+    let explored = explore_all(options, &scenarios, began);
     let took = Took { processor: clock::processor().saturating_sub(before), real: clock::now() - began };
     let (mut errors, is_json) = (io::stderr().lock(), options.json);
     let told: &mut dyn Write = if is_json { &mut errors } else { &mut *out };
@@ -78,9 +79,10 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Ended {
 
 /// On all threads: first what each scenario begins with, then the branches. What comes of it is put together in their
 /// order.
-fn explore_all(options: &Options, scenarios: &[&'static Scenario]) -> Vec<Explored> {
+fn explore_all(options: &Options, scenarios: &[&'static Scenario], began: Instant) -> Vec<Explored> {
     let jobs = options.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let begun = on_threads(jobs, scenarios, |scenario| scenario.begin());
+    let mut progress = Progress::new(began);
+    let begun = on_threads(jobs, scenarios, |scenario| scenario.begin(), |_| ());
     let mut all = Vec::new();
     let mut branches: Vec<(usize, Branch)> = Vec::new();
     for (number, (explored, found)) in begun.into_iter().enumerate() {
@@ -91,22 +93,30 @@ fn explore_all(options: &Options, scenarios: &[&'static Scenario]) -> Vec<Explor
     }
     let failed: Vec<Mutex<bool>> = scenarios.iter().map(|_| Mutex::new(false)).collect();
     let is_failed = |number: usize| failed[number].lock().unwrap_or_else(PoisonError::into_inner);
-    let followed = on_threads(jobs, &branches, |(number, branch)| {
+    let follow = |(number, branch): &(usize, Branch)| {
         if *is_failed(*number) {
             return Explored::default();
         }
         let explored = scenarios[*number].follow(branch);
         *is_failed(*number) |= explored.failure.is_some();
         explored
-    });
+    };
+    let so_far = |done| format!("{} of {} branches", figures::grouped(done), figures::grouped(branches.len() as u64));
+    let followed = on_threads(jobs, &branches, follow, |done| progress.tell(|| so_far(done)));
+    progress.end();
     for ((number, _), explored) in branches.iter().zip(followed) {
         all[*number].add(explored);
     }
     all
 }
 
-/// What `work` makes of each, in their order.
-fn on_threads<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+/// What `work` makes of each, in their order. `tell` is told how many are done.
+fn on_threads<T: Sync, R: Send>(
+    jobs: usize,
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+    mut tell: impl FnMut(u64),
+) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
@@ -123,7 +133,11 @@ fn on_threads<T: Sync, R: Send>(jobs: usize, items: &[T], work: impl Fn(&T) -> R
             });
         }
         drop(sender);
-        let mut done: Vec<(usize, R)> = receiver.into_iter().collect();
+        let mut done: Vec<(usize, R)> = Vec::with_capacity(items.len());
+        for made in receiver {
+            done.push(made);
+            tell(done.len() as u64);
+        }
         done.sort_by_key(|(number, _)| *number);
         done.into_iter().map(|(_, made)| made).collect()
     })

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     num::NonZero,
     path::PathBuf,
     sync::{
@@ -20,7 +20,9 @@ use serde_json::json;
 use sim::{Effort, Failure, Outcome, Shrunk, StoryFile, generate, play, play_beginning, shrink};
 
 use super::{
-    Ended, Refused, clock, figures, report, source,
+    Ended, Refused, clock, figures,
+    progress::Progress,
+    report, source,
     tally::{Tally, Took},
 };
 
@@ -137,7 +139,7 @@ fn play_all(options: &Options, first: u64, began: Instant) -> Tally {
     let is_over =
         || enough.load(Ordering::Relaxed) || options.minutes.is_some_and(|minutes| clock::now() - began >= minutes);
     let (sender, receiver) = mpsc::channel::<(u64, Outcome)>();
-    let mut progress = Progress::new(options, began);
+    let mut progress = Progress::new(began);
     let mut tally = Tally::default();
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -164,7 +166,7 @@ fn play_all(options: &Options, first: u64, began: Instant) -> Tally {
             if tally.failures.len() >= FAILURES_MAX {
                 enough.store(true, Ordering::Relaxed);
             }
-            progress.tell(&tally);
+            progress.tell(|| so_far(options, began, &tally));
         }
     });
     progress.end();
@@ -220,35 +222,11 @@ fn again(options: &Options, seed: u64) -> String {
     }
 }
 
-/// One line on a terminal, rewritten now and then.
-struct Progress {
-    most: Option<u64>,
-    began: Instant,
-    told: Option<Instant>,
-    is_shown: bool,
-}
-
-impl Progress {
-    fn new(options: &Options, began: Instant) -> Self {
-        let most = if options.minutes.is_some() { None } else { Some(options.seeds.unwrap_or(1_000)) };
-        Self { most, began, told: None, is_shown: io::stderr().is_terminal() }
-    }
-
-    fn tell(&mut self, tally: &Tally) {
-        let now = clock::now();
-        if !self.is_shown || self.told.is_some_and(|told| now - told < Duration::from_millis(200)) {
-            return;
-        }
-        self.told = Some(now);
-        let of = self.most.map_or(String::new(), |most| format!(" of {}", figures::grouped(most)));
-        let speed = figures::grouped(figures::rate(tally.events as f64, now - self.began));
-        let (seeds, failed) = (figures::grouped(tally.seeds), tally.failures.len());
-        eprint!("\r\x1b[K{seeds}{of} seeds, {failed} failed, {speed} events/s");
-    }
-
-    fn end(&self) {
-        if self.told.is_some() {
-            eprint!("\r\x1b[K");
-        }
-    }
+/// How far it has got.
+fn so_far(options: &Options, began: Instant, tally: &Tally) -> String {
+    let most = if options.minutes.is_some() { None } else { Some(options.seeds.unwrap_or(1_000)) };
+    let of = most.map_or(String::new(), |most| format!(" of {}", figures::grouped(most)));
+    let speed = figures::grouped(figures::rate(tally.events as f64, clock::now() - began));
+    let (seeds, failed) = (figures::grouped(tally.seeds), tally.failures.len());
+    format!("{seeds}{of} seeds, {failed} failed, {speed} events/s")
 }

@@ -7,6 +7,7 @@ mod explore;
 mod figures;
 mod fuzz;
 mod mutants;
+mod progress;
 mod replay;
 mod report;
 mod shrink;
