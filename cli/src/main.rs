@@ -6,7 +6,6 @@ mod change;
 mod config;
 mod demo;
 mod directory;
-mod exact;
 mod export;
 mod failure;
 mod groups;
@@ -14,7 +13,6 @@ mod init;
 mod inspect;
 mod lines;
 mod manual;
-mod operation;
 mod output;
 #[cfg(feature = "s3")]
 mod provision;

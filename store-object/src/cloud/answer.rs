@@ -95,7 +95,8 @@ async fn start_of(answer: HttpResponse) -> String {
 /// The service's code in the body of an error: an element `Code` in XML, `reason` or `message` in JSON.
 fn code_in(body: &str) -> String {
     let between = |open: &str, close: &str| Some(body.split_once(open)?.1.split_once(close)?.0.trim().to_owned());
-    let of_json = |name: &str| between(&format!("\"{name}\""), "\",").or_else(|| between(&format!("\"{name}\""), "\"\n"));
+    let of_json =
+        |name: &str| between(&format!("\"{name}\""), "\",").or_else(|| between(&format!("\"{name}\""), "\"\n"));
     let clean = |text: String| text.trim_start_matches([':', ' ', '"']).to_owned();
     between("<Code>", "</Code>")
         .or_else(|| of_json("reason").map(clean))

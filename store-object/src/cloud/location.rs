@@ -31,7 +31,9 @@ impl Location {
             // Without the text: it would end in a log.
             return Err(refused(&format!("{}://…", url.scheme()), "credentials do not belong in it"));
         }
-        let Some(bucket) = url.host_str().filter(|bucket| !bucket.is_empty()) else { return refuse("it names no bucket") };
+        let Some(bucket) = url.host_str().filter(|bucket| !bucket.is_empty()) else {
+            return refuse("it names no bucket");
+        };
         if url.port().is_some() || url.fragment().is_some() {
             return refuse("it has a port or a fragment; `endpoint` names a server");
         }

@@ -14,9 +14,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path,
-};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use replica::ports::{Answer, Bucket, BucketError, Created, Page, Stored, check_key, check_prefix};
 
 use self::{
@@ -69,7 +67,8 @@ impl CloudBucket {
             #[cfg(feature = "gcs")]
             "gs" => (google::open(&location)?, Service::Google),
             scheme => {
-                let says = format!("this build has no buckets of the kind {scheme}: its feature is off, or there is none");
+                let says =
+                    format!("this build has no buckets of the kind {scheme}: its feature is off, or there is none");
                 return Err(location.refused(&says));
             }
         };
@@ -142,9 +141,9 @@ impl CloudBucket {
         };
         let mut objects = Vec::new();
         while let Some(next) = found.next().await {
-            let ObjectMeta { location, size, .. } =
-                next.map_err(|error| self.failed(Asked::List, prefix, error))?;
-            let key = self.key(&location).filter(|key| key.starts_with(prefix) && after.is_none_or(|after| *key > after));
+            let ObjectMeta { location, size, .. } = next.map_err(|error| self.failed(Asked::List, prefix, error))?;
+            let key =
+                self.key(&location).filter(|key| key.starts_with(prefix) && after.is_none_or(|after| *key > after));
             let Some(key) = key else { continue };
             if objects.len() == limit {
                 return Ok(Page { objects, more: true });

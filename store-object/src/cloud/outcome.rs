@@ -83,7 +83,10 @@ pub(super) fn failed(
 fn answered(service: Service, asked: Asked, Status { status, code }: &Status) -> (Outcome, String) {
     let unsure = if asked.changes() { Outcome::Indeterminate } else { Outcome::Unavailable };
     match status {
-        401 => (Outcome::Refused, "the credentials are missing, wrong or out of date; set them where the service looks".into()),
+        401 => (
+            Outcome::Refused,
+            "the credentials are missing, wrong or out of date; set them where the service looks".into(),
+        ),
         403 => (Outcome::Refused, format!("not allowed; grant {}", permission(service, asked))),
         404 => (Outcome::Refused, "there is no such bucket; create it, or mend the URL".into()),
         408 => (unsure, "the service has waited too long".into()),

@@ -1,0 +1,209 @@
+//! `GET /openapi.json`: what can be asked for, made from the code that answers it.
+//!
+//! The types here say what an operation is. Nothing reads them: operations are read by the crate `operations`. A test writes
+//! whatever these can be and has it read there.
+
+use std::sync::LazyLock;
+
+use axum::{http::StatusCode, response::Response};
+use serde::Serialize;
+use utoipa::{
+    Modify, OpenApi, ToSchema,
+    openapi::{
+        OpenApi as Description,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::answer::typed;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Archipelago",
+        description = "Counters, registers and sets that several regions change at once, and that end up the same everywhere: \
+                       one replica of them. Every failure is a problem (RFC 9457) with its kind and what to do.",
+    ),
+    paths(
+        crate::objects::get,
+        crate::objects::delete,
+        crate::ops::post,
+        crate::read::scan,
+        crate::read::top,
+        crate::read::rank,
+        crate::live::watch,
+        crate::conflicts::list,
+        crate::conflicts::resolve,
+        crate::status::status,
+        crate::evict::evict,
+        crate::metrics::metrics,
+        crate::status::health,
+        crate::status::ready,
+    ),
+    components(schemas(OperationsBody)),
+    modifiers(&Tokens),
+    security(("token" = [])),
+)]
+struct Api;
+
+/// Every request but those of health takes a token, where there are any.
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, description: &mut Description) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A token of the server's file, of scope read, write or admin; none on loopback without one",
+        ));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+static TEXT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
+
+pub(crate) async fn description() -> Response {
+    typed(StatusCode::OK, "application/json", TEXT.as_str())
+}
+
+/// The name of a kind.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+pub(crate) enum KindName {
+    GCounter,
+    PnCounter,
+    LwwRegister,
+    MvRegister,
+    OrSet,
+}
+
+/// The name of a kind of register.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+pub(crate) enum RegisterName {
+    LwwRegister,
+    MvRegister,
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident = $variant:ident $text:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+        #[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+        pub(crate) enum $name {
+            #[serde(rename = $text)]
+            $variant,
+        }
+    )*};
+}
+
+names! {
+    /// Adds.
+    AddName = Add "add";
+    /// Writes.
+    SetName = Set "set";
+    /// Deletes.
+    DeleteName = Delete "delete";
+    /// A counter that only grows.
+    GCounterName = GCounter "g_counter";
+    /// A counter.
+    PnCounterName = PnCounter "pn_counter";
+    /// A set.
+    OrSetName = OrSet "or_set";
+}
+
+/// One operation, or several that are made at once.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+pub(crate) enum OperationsBody {
+    One(OneOperation),
+    Several(Vec<OneOperation>),
+}
+
+/// An operation.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+pub(crate) enum OneOperation {
+    Increment(Increment),
+    Count(Count),
+    Element(Element),
+    Write(WriteValue),
+    Delete(Delete),
+}
+
+/// Counts up.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Increment {
+    pub(crate) op: AddName,
+    pub(crate) kind: GCounterName,
+    #[schema(min_length = 1, max_length = 1_024, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    pub(crate) path: String,
+    /// 1 unless told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 0)]
+    pub(crate) by: Option<i64>,
+}
+
+/// Counts up or down.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Count {
+    pub(crate) op: AddName,
+    pub(crate) kind: PnCounterName,
+    #[schema(min_length = 1, max_length = 1_024, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    pub(crate) path: String,
+    /// 1 unless told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false)]
+    pub(crate) by: Option<i64>,
+}
+
+/// Puts an element into a set, or takes it out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Element {
+    pub(crate) op: ElementOp,
+    pub(crate) kind: OrSetName,
+    #[schema(min_length = 1, max_length = 1_024, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    pub(crate) path: String,
+    /// Any JSON of at most 64 KiB; text is kept as itself.
+    pub(crate) value: serde_json::Value,
+}
+
+/// What is done with an element.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
+pub(crate) enum ElementOp {
+    Add,
+    Remove,
+}
+
+/// Writes a value to a register.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WriteValue {
+    pub(crate) op: SetName,
+    pub(crate) kind: RegisterName,
+    #[schema(min_length = 1, max_length = 1_024, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    pub(crate) path: String,
+    /// Any JSON of at most 1 MiB; text is kept as itself.
+    pub(crate) value: serde_json::Value,
+}
+
+/// Deletes what is at a path.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Delete {
+    pub(crate) op: DeleteName,
+    #[schema(min_length = 1, max_length = 1_024, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
+    pub(crate) path: String,
+    /// Only what is of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = KindName, required = false)]
+    pub(crate) kind: Option<KindName>,
+}
