@@ -158,6 +158,16 @@ pub(crate) enum Command {
         #[arg(long)]
         hints: bool,
     },
+    /// Serve a region over HTTP: a query API, live changes, metrics, and a page that shows what is going on
+    #[cfg(feature = "serve")]
+    #[command(
+        after_help = "Example:\n  archipelago serve\n  archipelago serve --region eu-west-1 --listen 127.0.0.1:7071\n  \
+        archipelago serve --listen 0.0.0.0:7070 --tokens tokens.txt --tls-cert chain.pem --tls-key key.pem\n\n\
+        The replica is called after the region unless --replica names it; a second server of that name takes its log over, and the \
+        first one writes nothing more. Stopped by Ctrl-C, SIGTERM or SIGHUP it ends what is under way and flushes. At the second it \
+        ends at once."
+    )]
+    Serve(crate::serve::Serve),
     /// Delete what is at a path
     #[command(after_help = "Example:\n  archipelago delete carts/ada\n  archipelago delete carts/ada --kind or_set")]
     Delete {

@@ -21,6 +21,8 @@ mod queue;
 mod read;
 #[cfg(feature = "s3")]
 mod remote;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod signals;
 mod source;
@@ -83,7 +85,7 @@ fn run(cli: Cli) -> Outcome {
             return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
         }
         let session = Session::new(&global)?;
-        let code = serve(command, &session, &mut out).await?;
+        let code = execute(command, &session, &mut out).await?;
         out.flush()?;
         Ok(code)
     });
@@ -98,7 +100,7 @@ fn print(text: &str, out: &mut Output) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {
+async fn execute(command: Command, session: &Session, out: &mut Output) -> Outcome {
     match command {
         Command::Apply { file, resume, skip_bad } => {
             apply::apply(session, file.as_deref(), resume.as_deref(), skip_bad, out).await
@@ -110,6 +112,8 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Conflicts { prefix } => read::conflicts(session, &prefix, out).await,
         Command::Export { prefix } => export::export(session, &prefix, out).await,
         Command::Watch { prefix, hints } => watch::watch(session, &prefix, hints, out).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(options) => serve::serve(session, &options, out).await,
         Command::Status => status::status(session, out).await,
         Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
         Command::Sync => change::sync(session, out).await,

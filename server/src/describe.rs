@@ -207,3 +207,85 @@ pub(crate) struct Delete {
     #[schema(value_type = KindName, required = false)]
     pub(crate) kind: Option<KindName>,
 }
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::{Arbitrary, Gen, quickcheck};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::decode::{Form, operations};
+
+    fn path(g: &mut Gen) -> String {
+        let signs = ["a", "/", "..", "\"", "\\", "%2F", " ", "gr\u{fc}n", "\u{1f30a}", "x".repeat(200).as_str()]
+            .map(str::to_owned);
+        (0..=usize::arbitrary(g) % 4).map(|_| g.choose(&signs).cloned().unwrap_or_default()).collect()
+    }
+
+    fn value(g: &mut Gen, depth: u8) -> Value {
+        match u8::arbitrary(g) % if depth == 0 { 5 } else { 7 } {
+            0 => Value::Null,
+            1 => json!(bool::arbitrary(g)),
+            2 => json!(i64::arbitrary(g)),
+            3 => json!(f64::from(i32::arbitrary(g)) / 8.0),
+            4 => json!(String::arbitrary(g)),
+            5 => (0..3).map(|_| value(g, depth - 1)).collect(),
+            _ => json!({"a": value(g, depth - 1), "$hex": value(g, depth - 1)}),
+        }
+    }
+
+    impl Arbitrary for OneOperation {
+        fn arbitrary(g: &mut Gen) -> Self {
+            let path = path(g);
+            match u8::arbitrary(g) % 6 {
+                0 => {
+                    let by = Option::<u32>::arbitrary(g).map(i64::from);
+                    Self::Increment(Increment { op: AddName::Add, kind: GCounterName::GCounter, path, by })
+                }
+                1 => {
+                    let by = Option::arbitrary(g);
+                    Self::Count(Count { op: AddName::Add, kind: PnCounterName::PnCounter, path, by })
+                }
+                2 | 3 => {
+                    let op = if bool::arbitrary(g) { ElementOp::Add } else { ElementOp::Remove };
+                    Self::Element(Element { op, kind: OrSetName::OrSet, path, value: value(g, 3) })
+                }
+                4 => {
+                    let kinds = [RegisterName::LwwRegister, RegisterName::MvRegister];
+                    let kind = kinds[usize::from(bool::arbitrary(g))];
+                    Self::Write(WriteValue { op: SetName::Set, kind, path, value: value(g, 3) })
+                }
+                _ => {
+                    use KindName::{GCounter, LwwRegister, MvRegister, OrSet, PnCounter};
+                    let kinds =
+                        [None, Some(GCounter), Some(PnCounter), Some(LwwRegister), Some(MvRegister), Some(OrSet)];
+                    let kind = g.choose(&kinds).copied().flatten();
+                    Self::Delete(Delete { op: DeleteName::Delete, path, kind })
+                }
+            }
+        }
+    }
+
+    quickcheck! {
+        fn whatever_is_described_is_taken(all: Vec<OneOperation>, one: OneOperation) -> bool {
+            let read = |body: &OperationsBody| {
+                let body = serde_json::to_vec(body).unwrap();
+                operations(Form::Json, &body, usize::MAX).map(|read| read.operations.len()).ok()
+            };
+            let count = all.len();
+            read(&OperationsBody::One(one.clone())) == Some(1)
+                && read(&OperationsBody::Several([all, vec![one]].concat())) == Some(count + 1)
+        }
+    }
+
+    #[test]
+    fn the_description_names_every_place_but_the_page() {
+        let description: Value = serde_json::from_str(&TEXT).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        use crate::routes::Route;
+        for route in Route::ALL {
+            let is_described = paths.contains_key(route.name());
+            assert_eq!(is_described, !matches!(route, Route::Page | Route::Description | Route::Other), "{route:?}");
+        }
+    }
+}

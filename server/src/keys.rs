@@ -171,7 +171,11 @@ impl Keys {
 
 impl Kept {
     fn forget_before(&mut self, time_ms: u64) {
-        while let Some((_, key)) = self.order.pop_front_if(|(time, _)| *time < time_ms) {
+        while let Some((time, key)) = self.order.front().copied() {
+            if time >= time_ms {
+                break;
+            }
+            self.order.pop_front();
             if let Some(answered) = self.answered.remove(&key) {
                 self.free.push(answered.slot);
             }
