@@ -81,8 +81,19 @@ fn run(cli: Cli) -> Outcome {
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
     let outcome = runtime.block_on(async {
-        if let Command::Demo { seconds, seed, falsify } = command {
-            return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
+        if let Command::Demo {
+            seconds,
+            seed,
+            falsify,
+            #[cfg(feature = "serve")]
+            pages,
+        } = command
+        {
+            #[cfg(feature = "serve")]
+            let port = pages.port();
+            #[cfg(not(feature = "serve"))]
+            let port = None;
+            return demo::demo(&Options::new(&global, seconds, seed, falsify, port)?, &mut out).await;
         }
         let session = Session::new(&global)?;
         let code = execute(command, &session, &mut out).await?;

@@ -18,7 +18,15 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::{access::Access, app::App, gate::handle, options::Options, router::router, stream::Patient, tls::Tls};
+use crate::{
+    access::Access,
+    app::App,
+    gate::handle,
+    options::{Options, Sibling},
+    router::router,
+    stream::Patient,
+    tls::Tls,
+};
 
 /// How often it is looked how the replica is doing.
 const LOOK: Duration = Duration::from_millis(500);
@@ -107,6 +115,16 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same server, with these siblings. Their addresses may have to be known first.
+    #[must_use]
+    pub fn with_siblings(mut self, siblings: Vec<Sibling>) -> Self {
+        // Nobody else holds it before it is run.
+        if let Some(app) = Arc::get_mut(&mut self.app) {
+            app.options.siblings = siblings;
+        }
+        self
     }
 
     /// Answers requests until `stop` ends. Then it takes no more, lets those under way end within
