@@ -89,11 +89,10 @@ fn run(cli: Cli) -> Outcome {
             pages,
         } = command
         {
+            let options = Options::new(&global, seconds, seed, falsify)?;
             #[cfg(feature = "serve")]
-            let port = pages.port();
-            #[cfg(not(feature = "serve"))]
-            let port = None;
-            return demo::demo(&Options::new(&global, seconds, seed, falsify, port)?, &mut out).await;
+            let options = Options { serve: pages.port(), ..options };
+            return demo::demo(&options, &mut out).await;
         }
         let session = Session::new(&global)?;
         let code = execute(command, &session, &mut out).await?;

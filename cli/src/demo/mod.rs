@@ -56,17 +56,25 @@ pub(crate) struct Options<'a> {
     /// Makes the truth wrong, which must be noticed.
     pub(crate) falsify: bool,
     /// Serves the regions instead, from this port on.
+    #[cfg(feature = "serve")]
     pub(crate) serve: Option<u16>,
 }
 
 impl<'a> Options<'a> {
-    pub(crate) fn new(global: &'a Global, seconds: u64, seed: u64, falsify: bool, serve: Option<u16>) -> Outcome<Self> {
+    pub(crate) fn new(global: &'a Global, seconds: u64, seed: u64, falsify: bool) -> Outcome<Self> {
         if global.region.is_some() || global.replica.is_some() {
             return Err(Failure::usage(
                 "the demonstration is in all regions at once: it takes no --region and no --replica",
             ));
         }
-        Ok(Self { config: global.config.as_deref(), seconds, seed, falsify, serve })
+        Ok(Self {
+            config: global.config.as_deref(),
+            seconds,
+            seed,
+            falsify,
+            #[cfg(feature = "serve")]
+            serve: None,
+        })
     }
 }
 

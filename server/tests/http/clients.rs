@@ -1,11 +1,9 @@
 //! Clients that do as they should not: paths, heads, bodies, connections.
 
-use std::{
-    io::Read,
-    time::{Duration, Instant},
-};
+use std::{io::Read, time::Duration};
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     bucket::Moody,
