@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use serde_json::json;
-use server::{Access, Options, Place, Server, Sibling, Tls, Tokens};
+use server::{Access, Options, Place, Sibling, Tls, Tokens};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -92,9 +92,11 @@ pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) ->
     let (options, tls) = (serve.options(&region)?, serve.tls()?);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let place = Place { address: serve.listen, tls, is_insecure: serve.insecure };
+    // First of all: to open a replica takes its log over.
+    let listening = place.listen(&options.access).await.map_err(|error| Failure::usage(told(&error)))?;
+    let url = format!("{scheme}://{}/", listening.address());
     let replica = session.open_service(serve.hints).await?;
-    let server = Server::bind(place, replica.clone(), options).await.map_err(|error| Failure::usage(told(&error)))?;
-    let url = format!("{scheme}://{}/", server.address());
+    let server = listening.serve(replica.clone(), options);
     if out.is_json() {
         out.object(&json!({"url": url, "region": region, "replica": replica.name().as_str()}))?;
     } else {

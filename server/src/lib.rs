@@ -2,17 +2,18 @@
 //!
 //! ```
 //! use replica::Replica;
-//! use server::{Access, Options, Place, Server};
+//! use server::{Access, Options, Place};
 //! use store_object::MemoryBucket;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let replica = Replica::builder("eu-west-1", MemoryBucket::new()).open().await?;
 //! let place = Place { address: ([127, 0, 0, 1], 0).into(), tls: None, is_insecure: false };
-//! let server = Server::bind(place, replica.clone(), Options::new("eu-west-1", Access::Open)).await?;
-//! println!("http://{}/", server.address());
+//! let options = Options::new("eu-west-1", Access::Open);
+//! let listening = place.listen(&options.access).await?;
+//! println!("http://{}/", listening.address());
+//! let replica = Replica::builder("eu-west-1", MemoryBucket::new()).open().await?;
 //! let until_told = async {}; // A signal, as a rule.
-//! server.run(until_told).await;
+//! listening.serve(replica.clone(), options).run(until_told).await;
 //! replica.close().await?;
 //! # Ok(())
 //! # }
@@ -52,6 +53,6 @@ mod text;
 mod tls;
 
 pub use access::{Access, Scope, Tokens, TokensError};
-pub use listen::{ListenError, Place, Server};
+pub use listen::{ListenError, Listening, Place, Server};
 pub use options::{Limits, Options, Sibling};
 pub use tls::{Tls, TlsError};

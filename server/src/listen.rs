@@ -18,15 +18,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::{
-    access::Access,
-    app::App,
-    gate::handle,
-    options::{Options, Sibling},
-    router::router,
-    stream::Patient,
-    tls::Tls,
-};
+use crate::{access::Access, app::App, gate::handle, options::Options, router::router, stream::Patient, tls::Tls};
 
 /// How often it is looked how the replica is doing.
 const LOOK: Duration = Duration::from_millis(500);
@@ -38,12 +30,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// A server that listens, and answers once it is run.
+/// A server, which answers once it is run.
 pub struct Server {
     app: Arc<App>,
+    listening: Listening,
+}
+
+/// What listens already, and answers nobody before there is a server: whoever connects waits.
+///
+/// So what may be refused is known before a replica is opened, which takes its log over.
+pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Tls>,
+    only_loopback: bool,
 }
 
 /// Where a server listens, and who may hear what it says.
@@ -88,19 +88,17 @@ impl std::error::Error for ListenError {
     }
 }
 
-impl Server {
-    /// Listens, and answers nobody before it is [run](Self::run).
-    ///
-    /// The replica is the caller's: the server neither opens nor closes it.
+impl Place {
+    /// Listens.
     ///
     /// # Errors
     ///
     /// [`ListenError`]: an address beyond loopback takes tokens and TLS, unless the place is declared insecure.
-    pub async fn bind(place: Place, replica: Replica, options: Options) -> Result<Self, ListenError> {
-        let Place { address, tls, is_insecure } = place;
+    pub async fn listen(self, access: &Access) -> Result<Listening, ListenError> {
+        let Self { address, tls, is_insecure } = self;
         let only_loopback = address.ip().to_canonical().is_loopback();
         if !only_loopback && !is_insecure {
-            match (&options.access, &tls) {
+            match (access, &tls) {
                 (Access::Open, _) => return Err(ListenError::Open("no token file was given")),
                 (_, None) => return Err(ListenError::Open("no certificate was given")),
                 _ => {}
@@ -108,31 +106,38 @@ impl Server {
         }
         let listener = TcpListener::bind(address).await.map_err(|error| ListenError::System(address, error))?;
         let address = listener.local_addr().map_err(|error| ListenError::System(address, error))?;
-        Ok(Self { app: Arc::new(App::new(replica, options, only_loopback)), listener, address, tls })
+        Ok(Listening { listener, address, tls, only_loopback })
     }
+}
 
+impl Listening {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same server, with these siblings. Their addresses may have to be known first.
+    /// A server of this replica. The replica is the caller's: the server neither opens nor closes it.
     #[must_use]
-    pub fn with_siblings(mut self, siblings: Vec<Sibling>) -> Self {
-        // Nobody else holds it before it is run.
-        if let Some(app) = Arc::get_mut(&mut self.app) {
-            app.options.siblings = siblings;
-        }
-        self
+    pub fn serve(self, replica: Replica, options: Options) -> Server {
+        Server { app: Arc::new(App::new(replica, options, self.only_loopback)), listening: self }
     }
+}
 
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Server {
     /// Answers requests until `stop` ends. Then it takes no more, lets those under way end within
     /// [`Limits::stopping`](crate::Limits::stopping), and ends all watches.
     ///
     /// It may be dropped at any time, which breaks off whatever goes on.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { app, listener, tls, .. } = self;
+        let Self { app, listening } = self;
+        let Listening { listener, tls, .. } = listening;
         let router = router(app.clone());
         let limit = app.options.limits.connections.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let permits = Arc::new(Semaphore::new(limit));
@@ -165,7 +170,7 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server").field("address", &self.listening.address).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use replica::{Error, ErrorKind, Replica};
 use serde_json::json;
-use server::{Access, Options, Place, Server, Sibling};
+use server::{Access, Listening, Options, Place, Sibling};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -31,31 +31,32 @@ const APART: Duration = Duration::from_secs(30);
 
 /// Serves the regions of a stage, the first at this port and the others behind it; port 0 takes any that are free.
 pub(crate) async fn serve(stage: &Stage, port: u16, signals: &mut Signals, out: &mut Output) -> Outcome {
-    let mut servers = Vec::new();
-    let mut replicas = Vec::new();
+    let mut listening = Vec::new();
     for region in 0..REGIONS {
-        let replica = stage.open(region).await?;
         let address = SocketAddr::from(([127, 0, 0, 1], if port == 0 { 0 } else { port + region as u16 }));
         let place = Place { address, tls: None, is_insecure: false };
-        let options = Options::new(stage.name(region), Access::Open);
-        let server = Server::bind(place, replica.clone(), options).await;
-        servers.push(server.map_err(|error| Failure::usage(format!("{}; --port takes another", told(&error))))?);
-        replicas.push(replica);
+        let listens = place.listen(&Access::Open).await;
+        listening.push(listens.map_err(|error| Failure::usage(format!("{}; --port takes another", told(&error))))?);
     }
-    let siblings: Vec<Sibling> =
-        servers.iter().enumerate().map(|(region, server)| sibling(stage, region, server)).collect();
-    tell(stage, &siblings, out)?;
-
+    let at = |(region, listening): (usize, &Listening)| Sibling {
+        region: stage.name(region).to_owned(),
+        origin: format!("http://{}", listening.address()),
+    };
+    let siblings: Vec<Sibling> = listening.iter().enumerate().map(at).collect();
     let (stop, stopped) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    for (region, server) in servers.into_iter().enumerate() {
-        let others = siblings.iter().filter(|sibling| sibling.region != stage.name(region)).cloned().collect();
+    let (mut tasks, mut replicas) = (JoinSet::new(), Vec::new());
+    for (region, listening) in listening.into_iter().enumerate() {
+        let replica = stage.open(region).await?;
+        let mut options = Options::new(stage.name(region), Access::Open);
+        options.siblings = siblings.iter().filter(|sibling| sibling.region != stage.name(region)).cloned().collect();
         let mut stopped = stopped.clone();
         let until = async move {
             let _gone = stopped.wait_for(|stopped| *stopped).await;
         };
-        tasks.spawn(server.with_siblings(others).run(until));
+        tasks.spawn(listening.serve(replica.clone(), options).run(until));
+        replicas.push(replica);
     }
+    tell(stage, &siblings, out)?;
     // Each writes before it has seen what the others write there: a conflict, until somebody decides.
     for (region, replica) in replicas.iter().enumerate() {
         let motto = Change::new("dispute/motto", Act::Write(format!("{} first!", stage.name(region))));
@@ -85,10 +86,6 @@ pub(crate) async fn serve(stage: &Stage, port: u16, signals: &mut Signals, out: 
     }
     anstream::eprintln!("stopped");
     Ok(ExitCode::from(code))
-}
-
-fn sibling(stage: &Stage, region: usize, server: &Server) -> Sibling {
-    Sibling { region: stage.name(region).to_owned(), origin: format!("http://{}", server.address()) }
 }
 
 fn tell(stage: &Stage, siblings: &[Sibling], out: &mut Output) -> Outcome<()> {

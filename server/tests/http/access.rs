@@ -4,7 +4,7 @@ use std::fs;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
-use server::{Access, ListenError, Options, Place, Server, Sibling, Tls, Tokens};
+use server::{Access, ListenError, Listening, Options, Place, Sibling, Tls, Tokens};
 
 use crate::{
     bucket::Moody,
@@ -75,12 +75,12 @@ fn an_idempotency_key_is_its_callers() {
 #[test]
 fn beyond_loopback_a_server_takes_tokens_and_tls_or_an_explicit_word() {
     let server = Running::alone();
-    let bind = |address: [u8; 4], tls: Option<Tls>, is_insecure, options| {
+    let bind = |address: [u8; 4], tls: Option<Tls>, is_insecure, options: Options| {
         let place = Place { address: (address, 0).into(), tls, is_insecure };
-        server.runtime.block_on(Server::bind(place, server.replica.clone(), options))
+        server.runtime.block_on(place.listen(&options.access))
     };
     let tls = || Some(certified().0);
-    let lacks = |bound: Result<Server, ListenError>| match bound {
+    let lacks = |bound: Result<Listening, ListenError>| match bound {
         Err(error @ ListenError::Open(_)) => error.to_string(),
         other => panic!("{other:?}"),
     };
@@ -90,7 +90,7 @@ fn beyond_loopback_a_server_takes_tokens_and_tls_or_an_explicit_word() {
     assert!(bind([127, 0, 0, 1], None, false, options()).is_ok());
     assert!(bind([127, 9, 9, 9], tls(), false, with_tokens()).is_ok());
     let taken = Place { address: server.address, ..place() };
-    let bound = server.runtime.block_on(Server::bind(taken, server.replica.clone(), options()));
+    let bound = server.runtime.block_on(taken.listen(&Access::Open));
     assert!(matches!(bound, Err(ListenError::System(_, _))), "{bound:?}");
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use replica::{Builder, Replica, Settings};
 use serde_json::Value;
-use server::{Access, Limits, Options, Place, Server};
+use server::{Access, Limits, Options, Place};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use crate::{
@@ -63,12 +63,12 @@ impl Running {
 
     pub(crate) fn start_at(place: Place, builder: Builder, options: Options) -> Self {
         let runtime = Runtime::new().expect("threads");
-        let (replica, server) = runtime.block_on(async {
+        let (replica, server, address) = runtime.block_on(async {
+            let listening = place.listen(&options.access).await.expect("it listens");
             let replica = builder.open().await.expect("it opens");
-            let server = Server::bind(place, replica.clone(), options).await.expect("it listens");
-            (replica, server)
+            let address = listening.address();
+            (replica.clone(), listening.serve(replica, options), address)
         });
-        let address = server.address();
         let (stop, stopped) = oneshot::channel();
         let until = async {
             let _gone = stopped.await;
