@@ -16,7 +16,7 @@ use std::{
 fn a_file_uses_its_own_layer_or_a_lower_one() {
     let document = read("docs/architecture.md");
     let mut faults = Vec::new();
-    for name in ["crdt-core", "replica", "sim"] {
+    for name in ["crdt-core", "replica", "server", "sim"] {
         let (folder, lib) = (format!("{name}/src/"), format!("{name}/src/lib.rs"));
         let table = layer_table(&document, &format!("### Layers of {name}\n"));
         let mut modules = modules(&read(&lib));

@@ -1,4 +1,5 @@
 //! Who may do what: bearer tokens with scopes.
+//! Layer 1.
 
 use std::{fmt, fs, io, path::Path};
 

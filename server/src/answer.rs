@@ -1,4 +1,5 @@
 //! Answers, and what a read waits for before it is answered.
+//! Layer 2.
 
 use axum::{
     body::Body,

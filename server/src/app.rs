@@ -1,4 +1,5 @@
 //! What all requests share: the replica, what is remembered between requests, what is counted.
+//! Layer 2.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,5 @@
 //! Leaderboards that are read again and again: kept as long as they are.
+//! Layer 2.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,5 @@
 //! What a change is answered with: where it is, and whether it is durable.
+//! Layer 2.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Registers that were written concurrently: what was written, and which of it shall stay.
+//! Layer 3.
 
 use std::{collections::BTreeSet, sync::Arc};
 

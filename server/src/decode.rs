@@ -1,4 +1,5 @@
 //! The body of `POST /v1/ops`: one operation, an array of them, or a line for each.
+//! Layer 1.
 
 use axum::http::{HeaderMap, StatusCode, header};
 use operations::{Operation, Texts, Wrong};

@@ -1,4 +1,5 @@
 //! `GET /openapi.json`: what can be asked for, made from the code that answers it.
+//! Layer 3.
 //!
 //! The types here say what an operation is. Nothing reads them: operations are read by the crate `operations`. A test writes
 //! whatever these can be and has it read there.

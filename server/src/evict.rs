@@ -1,4 +1,5 @@
 //! `POST /v1/evict`: an operator's word that a replica will not come back.
+//! Layer 3.
 
 use std::sync::Arc;
 

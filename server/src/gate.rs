@@ -1,4 +1,5 @@
 //! What every request passes: whose browser sent it, how many there were, who asks and may, how long it takes.
+//! Layer 4.
 
 use std::{net::IpAddr, sync::Arc};
 

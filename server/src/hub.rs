@@ -1,4 +1,5 @@
 //! Hubs: one for each prefix that is watched. It turns each change into text once, whoever reads it, and keeps the last ones
+//! Layer 2.
 //! for those who come back.
 
 use core::{
@@ -16,7 +17,7 @@ use replica::{Event, Origin, Replica, Watch, ports::Entropy};
 use serde::Serialize;
 use tokio::{sync::watch, time::interval};
 
-use crate::{app::App, read::weight};
+use crate::{app::App, value::weight};
 
 /// How many events are kept, and how many bytes of them.
 const EVENTS_MAX: usize = 4_096;

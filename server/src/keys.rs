@@ -1,4 +1,5 @@
 //! Idempotency keys: which requests have been answered, so that one that is repeated is answered again and not done again.
+//! Layer 1.
 //!
 //! A key is remembered in a mark that is in the same segment as what the request did: after a crash both are there or neither.
 //! Marks have no end but their age, so a fixed number of them is used over and over, each for the key that came longest ago.

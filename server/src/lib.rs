@@ -51,6 +51,7 @@ mod status;
 mod stream;
 mod text;
 mod tls;
+mod value;
 
 pub use access::{Access, Scope, Tokens, TokensError};
 pub use listen::{ListenError, Listening, Place, Server};

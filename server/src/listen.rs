@@ -1,4 +1,5 @@
 //! Listening, and what becomes of each connection.
+//! Layer 4.
 
 use core::{convert::Infallible, pin::pin, time::Duration};
 use std::{

@@ -1,4 +1,5 @@
 //! `GET /v1/watch`: what is there, and then what changes, as server-sent events.
+//! Layer 3.
 //!
 //! ```text
 //! snapshot  {"objects":[…],"part":0,"last":true}     what is there: as many of them as it takes, the last one says so
@@ -27,8 +28,8 @@ use crate::{
     app::App,
     hub::{Next, Reader, event},
     problem::{Problem, Shown as ProblemShown},
-    read::{Object, weight},
     text::Parameters,
+    value::{Object, weight},
 };
 
 /// How many objects are in one part of a snapshot, and how many bytes of them.

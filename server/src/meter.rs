@@ -1,4 +1,5 @@
 //! What is counted of requests.
+//! Layer 1.
 
 use core::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},

@@ -1,4 +1,5 @@
 //! `GET /metrics`: OpenMetrics text.
+//! Layer 3.
 //!
 //! No label holds a path, so their number does not grow with the data.
 

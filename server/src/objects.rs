@@ -1,4 +1,5 @@
 //! One path: what is there, and deleting it.
+//! Layer 3.
 
 use std::sync::Arc;
 

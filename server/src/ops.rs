@@ -1,4 +1,5 @@
 //! `POST /v1/ops`: changes, all of a request in one batch.
+//! Layer 3.
 
 use std::sync::Arc;
 

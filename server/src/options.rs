@@ -1,4 +1,5 @@
 //! What a server is told: who may do what, and its limits.
+//! Layer 1.
 
 use core::time::Duration;
 

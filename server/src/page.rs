@@ -1,4 +1,5 @@
 //! The page: what is embedded of it, and what a browser may do with it.
+//! Layer 3.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! How a request fails: `application/problem+json` (RFC 9457), with the kind of error and what to do.
+//! Layer 0.
 
 use axum::{
     body::Body,

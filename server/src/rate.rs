@@ -1,4 +1,5 @@
 //! How many requests a second an address may make.
+//! Layer 0.
 
 use std::{
     collections::BTreeMap,

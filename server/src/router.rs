@@ -1,4 +1,5 @@
 //! Which function answers what.
+//! Layer 4.
 
 use std::sync::Arc;
 

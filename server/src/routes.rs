@@ -1,4 +1,5 @@
 //! What can be asked for: each place with the scope that it takes, and its name in the metrics.
+//! Layer 1.
 
 use axum::http::Method;
 

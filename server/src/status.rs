@@ -1,4 +1,5 @@
 //! How the replica is doing: the status, and whether it is alive and ready.
+//! Layer 3.
 
 use std::sync::{Arc, atomic::Ordering};
 

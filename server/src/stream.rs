@@ -1,4 +1,5 @@
 //! A connection that does not wait for ever: not for a client who takes nothing, nor for what one still sends at the end.
+//! Layer 0.
 
 use core::{
     pin::Pin,

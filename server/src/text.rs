@@ -1,4 +1,5 @@
 //! What the address of a request says: a path, and parameters. Whatever is not exactly one of those is refused.
+//! Layer 1.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! TLS: a certificate and its key, from files.
+//! Layer 0.
 
 use std::{error::Error as StdError, fmt, path::Path, sync::Arc};
 
