@@ -133,11 +133,11 @@ pub(crate) fn place() -> Place {
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the server goes on meanwhile")]
 pub(crate) fn until(is_so: impl Fn() -> bool) {
-    for _ in 0..1_000 {
+    for _ in 0..3_000 {
         if is_so() {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("it has not come to pass in 10 seconds");
+    panic!("it has not come to pass in 30 seconds");
 }
