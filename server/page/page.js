@@ -100,17 +100,17 @@ function remember() {
       if (peer.state === "evicted") continue;
       const key = `${regionOf(peer.replica)}→${to}`;
       const kept = (history.get(key) ?? []).filter((point) => at - point.at < KEPT_MS);
-      kept.push({ at, lag: failed ? null : lagOf(peer) });
+      kept.push({ at, lag: failed ? null : lagOf(status, peer) });
       history.set(key, kept);
     }
   }
 }
 
-// A bucket that does not answer hides how far its log goes on: then the lag is at least as long as that.
-function lagOf(peer) {
-  const silent = peer.answered_seconds ?? 0;
-  if (peer.lag_seconds === null) return null;
-  return silent > BEHIND_S + 30 ? Math.max(silent, peer.lag_seconds) : peer.lag_seconds;
+// A bucket that does not answer hides how far its log goes on: then the lag may be as long as that.
+const isUnheard = (status, peer) => status.alarms.some(({ place, kind }) => place === `log ${peer.replica}` && kind === "store");
+function lagOf(status, peer) {
+  if (isUnheard(status, peer)) return Math.max(peer.answered_seconds ?? 0, peer.lag_seconds ?? 0);
+  return peer.lag_seconds;
 }
 
 function showMatrix() {
@@ -131,9 +131,10 @@ function cell(from, to) {
   if (failed) return make("td", { class: "bad" }, "no answer");
   if (!peer) return make("td", { class: "unknown" }, "not met");
   if (peer.state === "evicted") return make("td", { class: "unknown" }, "evicted");
-  const lag = lagOf(peer);
+  const lag = lagOf(status, peer);
   if (lag === null) return make("td", { class: "warn" }, peer.state);
   const level = lag > LATE_S ? "bad" : lag > BEHIND_S ? "warn" : "good";
+  if (isUnheard(status, peer)) return make("td", { class: lag > LATE_S ? "bad" : "warn" }, `unheard for ${seconds(lag)}`);
   return make("td", { class: level }, lag === 0 ? "up to date" : `${seconds(lag)} behind`);
 }
 
@@ -200,7 +201,7 @@ function showAlarms() {
     if (status.ended) alarms.push([name, `it takes no writes: ${status.ended.says}`, status.ended.advice]);
     for (const { place, says, advice } of status.alarms) alarms.push([name, `${place}: ${says}`, advice]);
     for (const peer of status.peers) {
-      const lag = peer.state === "evicted" ? 0 : lagOf(peer);
+      const lag = peer.state === "evicted" ? 0 : lagOf(status, peer);
       if (lag > LATE_S) {
         alarms.push([name, `it is ${seconds(lag)} behind ${peer.replica}`,
           "Look at the alarms of both regions; if there is none, whether the other one runs."]);

@@ -75,6 +75,7 @@ await test("three regions and their pages", async (folder, { page, troubles }) =
   await until("every pair is up to date", async () =>
     (await seen.locator("#matrix td.good").count()) === 6 && (await text(seen, "#matrix")).includes("up to date"));
   assert.ok(await seen.locator("#alarms").isHidden());
+  assert.ok(await seen.locator("#access").isHidden(), "no token is asked for where none is needed");
   await until("there are lines", async () => (await seen.locator("#lines polyline").count()) === 6);
   assert.match(await text(seen, "#here"), /\$0\.\d+/);
 
@@ -85,6 +86,7 @@ await test("three regions and their pages", async (folder, { page, troubles }) =
   await until("the alarm is raised", async () => (await text(seen, "#alarms")).includes(eu));
   const alarms = await text(seen, "#alarms");
   assert.match(alarms, /Mend what the bucket says/);
+  await until("the matrix shows it", async () => /unheard for \d/.test(await text(seen, "#matrix")));
   await until("it is not ready", async () => (await (await fetch(`${at[eu]}/readyz`)).json()).not_ready.includes("bucket"));
   await shot(seen, "cut-off");
   await rename(join(folder, "gone"), join(folder, "buckets", eu));
