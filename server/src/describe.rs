@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::{
     Modify, OpenApi, ToSchema,
     openapi::{
-        OpenApi as Description,
+        Content, OpenApi as Description, Ref, ResponseBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -57,6 +57,24 @@ impl Modify for Tokens {
         ));
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+        for item in description.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+                // What the gate answers, whatever is asked for.
+                let mut gate = vec![("429", "Too many requests of this address")];
+                if operation.security.is_none() {
+                    gate.extend([
+                        ("401", "No token that is known"),
+                        ("403", "The token, or the origin, is not good for this"),
+                    ]);
+                }
+                for (status, says) in gate {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let response =
+                        ResponseBuilder::new().description(says).content("application/problem+json", problem);
+                    operation.responses.responses.insert(status.to_owned(), response.build().into());
+                }
+            }
+        }
     }
 }
 
@@ -88,12 +106,12 @@ pub(crate) enum RegisterName {
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $variant:ident $text:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $variant:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         #[cfg_attr(not(test), expect(dead_code, reason = "it describes"))]
         pub(crate) enum $name {
-            #[serde(rename = $text)]
             $variant,
         }
     )*};
@@ -101,17 +119,17 @@ macro_rules! names {
 
 names! {
     /// Adds.
-    AddName = Add "add";
+    AddName = Add;
     /// Writes.
-    SetName = Set "set";
+    SetName = Set;
     /// Deletes.
-    DeleteName = Delete "delete";
+    DeleteName = Delete;
     /// A counter that only grows.
-    GCounterName = GCounter "g_counter";
+    GCounterName = GCounter;
     /// A counter.
-    PnCounterName = PnCounter "pn_counter";
+    PnCounterName = PnCounter;
     /// A set.
-    OrSetName = OrSet "or_set";
+    OrSetName = OrSet;
 }
 
 /// One operation, or several that are made at once.
@@ -277,6 +295,23 @@ mod tests {
             read(&OperationsBody::One(one.clone())) == Some(1)
                 && read(&OperationsBody::Several([all, vec![one]].concat())) == Some(count + 1)
         }
+    }
+
+    /// Every word that is described is one that is read.
+    #[test]
+    fn the_words_of_the_description_are_those_of_operations() {
+        let description: Value = serde_json::from_str(&TEXT).unwrap();
+        let schemas = description["components"]["schemas"].as_object().unwrap();
+        let words: Vec<&str> = schemas
+            .values()
+            .filter_map(|schema| schema["enum"].as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        assert!(words.len() >= 14, "{words:?}");
+        let known =
+            ["add", "remove", "set", "delete", "g_counter", "pn_counter", "lww_register", "mv_register", "or_set"];
+        assert!(words.iter().all(|word| known.contains(word)), "{words:?}");
     }
 
     #[test]

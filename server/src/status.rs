@@ -235,7 +235,7 @@ pub(crate) struct Health {
 }
 
 /// Says that the process is alive.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It is", body = Health)))]
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, description = "It is", body = Health)))]
 pub(crate) async fn health() -> Result<Response, Problem> {
     json(StatusCode::OK, &Health { alive: true })
 }
@@ -252,6 +252,7 @@ pub(crate) struct Readiness {
 #[utoipa::path(
     get,
     path = "/readyz",
+    security(()),
     responses(
         (status = 200, description = "It is ready", body = Readiness),
         (status = 503, description = "It is not", body = Readiness),
