@@ -8,6 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use operations::Operation;
 use replica::{Error, ErrorKind, Position, Replica};
 use serde::Serialize;
 use tokio::{sync::mpsc, time::sleep};
@@ -16,7 +17,6 @@ use crate::{
     failure::{Failure, Outcome, told},
     groups::{Group, Reader},
     lines::Lines,
-    operation::Operation,
     output::{Output, counted},
     session::Session,
     signals::Signals,

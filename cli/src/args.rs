@@ -58,10 +58,12 @@ pub(crate) enum Command {
         names: Vec<String>,
     },
     /// Watch three regions take writes at once, lose touch, lose a process, and end up the same
-    #[command(after_help = "Example:\n  archipelago demo\n  archipelago demo --seconds 60 --seed 7\n\n\
+    #[command(
+        after_help = "Example:\n  archipelago demo\n  archipelago demo --seconds 60 --seed 7\n  archipelago demo --serve\n\n\
         It works in a temporary directory, and with --config in the first three regions of a configuration, as replicas that \
         are called after them with -demo behind it, below the path demo/. It exits with 0 only if every region ends up with \
-        what was worked out beside them.")]
+        what was worked out beside them."
+    )]
     Demo {
         /// How many seconds they write, 5 to 3600: what happens needs as many, and to open and to converge some more
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=3_600))]
@@ -72,6 +74,9 @@ pub(crate) enum Command {
         /// Expect something wrong, which must be noticed
         #[arg(long, hide = true)]
         falsify: bool,
+        #[cfg(feature = "serve")]
+        #[command(flatten)]
+        pages: Pages,
     },
     /// Apply operations, one JSON object a line, and return when all of them are durable
     #[command(after_help = "Example:\n  \
@@ -158,6 +163,16 @@ pub(crate) enum Command {
         #[arg(long)]
         hints: bool,
     },
+    /// Serve a region over HTTP: a query API, live changes, metrics, and a page that shows what is going on
+    #[cfg(feature = "serve")]
+    #[command(
+        after_help = "Example:\n  archipelago serve\n  archipelago serve --region eu-west-1 --listen 127.0.0.1:7071\n  \
+        archipelago serve --listen 0.0.0.0:7070 --tokens tokens.txt --tls-cert chain.pem --tls-key key.pem\n\n\
+        The replica is called after the region unless --replica names it; a second server of that name takes its log over, and the \
+        first one writes nothing more. Stopped by Ctrl-C, SIGTERM or SIGHUP it ends what is under way and flushes. At the second it \
+        ends at once."
+    )]
+    Serve(crate::serve::Serve),
     /// Delete what is at a path
     #[command(after_help = "Example:\n  archipelago delete carts/ada\n  archipelago delete carts/ada --kind or_set")]
     Delete {
@@ -248,6 +263,26 @@ pub(crate) enum Command {
     /// Print the manual page of all commands
     #[command(after_help = "Example:\n  archipelago man | man -l -")]
     Man,
+}
+
+/// Whether the demonstration is watched in a browser.
+#[cfg(feature = "serve")]
+#[derive(Args, Debug)]
+pub(crate) struct Pages {
+    /// Serve the three regions with a page each, with some traffic, until interrupted
+    #[arg(long, conflicts_with_all = ["seconds", "falsify"])]
+    serve: bool,
+    /// The port of the first page; the others are behind it. 0 takes any that are free
+    #[arg(long, value_name = "N", default_value_t = 7070, requires = "serve", value_parser = clap::value_parser!(u16).range(..=65_533))]
+    port: u16,
+}
+
+#[cfg(feature = "serve")]
+impl Pages {
+    /// The port of the first page, if there are to be any.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.serve.then_some(self.port)
+    }
 }
 
 /// Where the buckets of a new configuration are, if on S3.

@@ -22,7 +22,7 @@ pub(crate) async fn delete(session: &Session, path: &str, kind: Option<Kind>, ou
     let replica = session.open().await?;
     // A deletion undoes what it has seen: all that there is.
     session.catch_up(replica, &mut session.warnings()).await;
-    let there = replica.get(path)?.into_iter().map(|value| crate::output::kind_of(&value));
+    let there = replica.get(path)?.into_iter().map(|value| operations::kind_of(&value));
     let meant: Vec<Kind> = there.filter(|there| kind.is_none_or(|kind| kind == *there)).collect();
     if meant.is_empty() {
         return Err(Failure::missing(path));

@@ -5,14 +5,11 @@
 
 use std::process::ExitCode;
 
+use operations::{json, kind_of};
 use replica::{Bytes, Kind, Value};
 use serde::Serialize;
 
-use crate::{
-    failure::Outcome,
-    output::{Output, json, kind_of},
-    session::Session,
-};
+use crate::{failure::Outcome, output::Output, session::Session};
 
 pub(crate) async fn export(session: &Session, prefix: &str, out: &mut Output) -> Outcome {
     let replica = session.observe().await?;
@@ -93,7 +90,7 @@ fn steps(mut total: i128) -> impl Iterator<Item = i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::{Operation, Texts};
+    use operations::{Operation, Texts};
 
     fn lines(path: &str, value: &Value) -> Vec<String> {
         making(path, value).iter().map(|line| serde_json::to_string(line).unwrap()).collect()

@@ -1,7 +1,8 @@
 //! How a command fails: what it says, and the code it exits with.
 
-use std::{error::Error as StdError, fmt, io, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
+pub(crate) use operations::told;
 use replica::{Error, ErrorKind, ports::BucketError};
 
 /// Why a command did not do what it was asked to.
@@ -86,18 +87,4 @@ impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         io::Error::from(error).into()
     }
-}
-
-/// An error and its causes, in one line. A cause that has been told already is not repeated.
-pub(crate) fn told(error: &dyn StdError) -> String {
-    let mut says = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !says.contains(&more) {
-            says = format!("{says}: {more}");
-        }
-        cause = error.source();
-    }
-    says
 }

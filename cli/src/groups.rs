@@ -1,12 +1,12 @@
 //! Groups of operations, read ahead: what is applied in one batch.
 
 use indicatif::ProgressBar;
+use operations::{Operation, Texts, Wrong};
 use tokio::sync::mpsc;
 
 use crate::{
     failure::{Failure, Outcome, told},
     lines::{LINE_BYTES_MAX, Lines, Next},
-    operation::{Operation, Texts, Wrong},
 };
 
 /// The most lines in a group.

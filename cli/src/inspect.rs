@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use operations::moment;
 use replica::{
     Bytes, Frontier, Kind, MarkValue,
     log::{
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Failure, Outcome, told},
-    output::{self, Output, bytes, counted, moment},
+    output::{Output, bytes, counted},
     session::Session,
     stored::{self, FoundAt},
 };
@@ -192,7 +193,7 @@ fn frontier(frontier: &Frontier) -> Value {
 }
 
 fn value(bytes: &[u8]) -> Value {
-    output::json(&Bytes::from(bytes))
+    operations::json(&Bytes::from(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

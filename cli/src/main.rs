@@ -6,7 +6,6 @@ mod change;
 mod config;
 mod demo;
 mod directory;
-mod exact;
 mod export;
 mod failure;
 mod groups;
@@ -14,7 +13,6 @@ mod init;
 mod inspect;
 mod lines;
 mod manual;
-mod operation;
 mod output;
 #[cfg(feature = "s3")]
 mod provision;
@@ -23,6 +21,8 @@ mod queue;
 mod read;
 #[cfg(any(feature = "s3", feature = "azure", feature = "gcs"))]
 mod remote;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod signals;
 mod source;
@@ -81,11 +81,21 @@ fn run(cli: Cli) -> Outcome {
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
     let outcome = runtime.block_on(async {
-        if let Command::Demo { seconds, seed, falsify } = command {
-            return demo::demo(&Options::new(&global, seconds, seed, falsify)?, &mut out).await;
+        if let Command::Demo {
+            seconds,
+            seed,
+            falsify,
+            #[cfg(feature = "serve")]
+            pages,
+        } = command
+        {
+            let options = Options::new(&global, seconds, seed, falsify)?;
+            #[cfg(feature = "serve")]
+            let options = Options { serve: pages.port(), ..options };
+            return demo::demo(&options, &mut out).await;
         }
         let session = Session::new(&global)?;
-        let code = serve(command, &session, &mut out).await?;
+        let code = execute(command, &session, &mut out).await?;
         out.flush()?;
         Ok(code)
     });
@@ -100,7 +110,7 @@ fn print(text: &str, out: &mut Output) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome {
+async fn execute(command: Command, session: &Session, out: &mut Output) -> Outcome {
     match command {
         Command::Apply { file, resume, skip_bad } => {
             apply::apply(session, file.as_deref(), resume.as_deref(), skip_bad, out).await
@@ -112,6 +122,8 @@ async fn serve(command: Command, session: &Session, out: &mut Output) -> Outcome
         Command::Conflicts { prefix } => read::conflicts(session, &prefix, out).await,
         Command::Export { prefix } => export::export(session, &prefix, out).await,
         Command::Watch { prefix, hints } => watch::watch(session, &prefix, hints, out).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(options) => serve::serve(session, &options, out).await,
         Command::Status => status::status(session, out).await,
         Command::Delete { path, kind } => change::delete(session, &path, kind, out).await,
         Command::Sync => change::sync(session, out).await,

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use replica::{Bytes, Content, Json, Kind, Value, key::ObjectKey};
+use operations::{ShownValue, shown};
+use replica::Value;
 use serde::Serialize;
 
 use crate::failure::Outcome;
@@ -108,58 +109,6 @@ fn is_unread() -> bool {
     false
 }
 
-/// An object of the keyspace, as it is printed.
-#[derive(Debug, Serialize)]
-pub(crate) struct Shown<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) kind: &'static str,
-    pub(crate) value: Option<ShownValue>,
-}
-
-/// A value as JSON.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum ShownValue {
-    Sum(u128),
-    Total(i128),
-    One(serde_json::Value),
-    Several(Vec<serde_json::Value>),
-}
-
-impl<'a> Shown<'a> {
-    pub(crate) fn new(key: &'a ObjectKey, value: Option<&Value>) -> Self {
-        Self { path: key.path(), kind: key.kind().name(), value: value.map(shown) }
-    }
-}
-
-/// The kind that a value is of.
-pub(crate) const fn kind_of(value: &Value) -> Kind {
-    match value {
-        Value::GCounter(_) => Kind::GCounter,
-        Value::PnCounter(_) => Kind::PnCounter,
-        Value::LwwRegister(_) => Kind::LwwRegister,
-        Value::MvRegister(_) => Kind::MvRegister,
-        Value::OrSet(_) => Kind::OrSet,
-    }
-}
-
-/// A counter as a number, a register as what it holds, a set and a multi-value register as arrays.
-pub(crate) fn shown(value: &Value) -> ShownValue {
-    match value {
-        Value::GCounter(sum) => ShownValue::Sum(*sum),
-        Value::PnCounter(total) => ShownValue::Total(*total),
-        Value::LwwRegister(value) => ShownValue::One(value.as_ref().map_or(serde_json::Value::Null, json)),
-        Value::MvRegister(values) => ShownValue::Several(values.iter().map(json).collect()),
-        Value::OrSet(elements) => ShownValue::Several(elements.iter().map(json).collect()),
-    }
-}
-
-/// Stored bytes as JSON.
-pub(crate) fn json(bytes: &Bytes) -> serde_json::Value {
-    // Every sequence of bytes is a value.
-    Json::decode(bytes).map_or(serde_json::Value::Null, |json| json.0)
-}
-
 /// The lines that a value is as plain text: text is itself, everything else JSON.
 pub(crate) fn plain(value: &Value) -> Vec<String> {
     let text = |value: serde_json::Value| match value {
@@ -185,21 +134,6 @@ pub(crate) fn in_line(value: &Value) -> String {
     }
 }
 
-/// A moment as people write it, in UTC, from milliseconds since the Unix epoch.
-pub(crate) fn moment(millis: u64) -> String {
-    // Days to a date: Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-    let (days, seconds) = ((millis / 86_400_000) as i64 + 719_468, millis / 1_000 % 86_400);
-    let era = days / 146_097;
-    let of_era = days - era * 146_097;
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let (day, month) = (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1_000)
-}
-
 /// So many of something, whose name takes an s when there are several.
 pub(crate) fn counted(number: u64, name: &str) -> String {
     format!("{number} {name}{}", if number == 1 { "" } else { "s" })
@@ -216,14 +150,9 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use replica::Bytes;
 
-    #[test]
-    fn moments_are_dates() {
-        assert_eq!(moment(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(moment(951_827_696_789), "2000-02-29T12:34:56.789Z");
-        assert_eq!(moment(4_102_444_799_999), "2099-12-31T23:59:59.999Z");
-    }
+    use super::*;
 
     #[test]
     fn values_are_text_and_json() {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use operations::moment;
 use serde::Serialize;
 use serde_json::json;
 use store_s3::{DeadLetters, Queue, QueueUrl, Source, SqsHints};
@@ -10,7 +11,7 @@ use crate::{
     args::Dlq,
     config::{Place, Region},
     failure::{Failure, Outcome, told},
-    output::{Output, bytes, counted, moment},
+    output::{Output, bytes, counted},
     session::Session,
 };
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use operations::{Shown, json, kind_of, moment};
 use replica::{
     Conflict, Kind, LiveWrite, Ranked,
     key::{ObjectKey, check_path},
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     failure::{Failure, Outcome},
-    output::{Output, Shown, in_line, json, kind_of, moment, plain},
+    output::{Output, in_line, plain},
     session::Session,
 };
 

@@ -68,8 +68,12 @@ impl Session {
     }
 
     fn builder(&self) -> Builder {
+        self.builder_of(&self.replica())
+    }
+
+    fn builder_of(&self, name: &str) -> Builder {
         let own = self.region();
-        let builder = Replica::builder(&self.replica(), own.bucket.clone()).region(&own.name);
+        let builder = Replica::builder(name, own.bucket.clone()).region(&own.name);
         let peers = self.regions.iter().enumerate().filter(|(number, _)| *number != self.here);
         peers.fold(builder, |builder, (_, region)| builder.peer(&region.name, region.bucket.clone()))
     }
@@ -86,7 +90,12 @@ impl Session {
     /// it is to be read.
     pub(crate) async fn follow(&self, takes_hints: bool) -> Outcome<&'static Replica> {
         self.check_presence().await?;
-        let mut builder = self.builder();
+        let builder = self.with_hints(self.builder(), takes_hints).await?;
+        Ok(kept(builder.observe().await?))
+    }
+
+    /// Has a replica look as soon as something appears in a directory, and as the queue tells if that is to be read.
+    async fn with_hints(&self, mut builder: Builder, takes_queue: bool) -> Outcome<Builder> {
         for region in &self.regions {
             if let Place::Directory(path) = &region.place
                 && let Ok(hints) = FolderHints::watch(path)
@@ -94,26 +103,32 @@ impl Session {
                 builder = builder.hints(hints);
             }
         }
-        if takes_hints {
-            builder = self.with_queue(builder).await?;
-        }
-        Ok(kept(builder.observe().await?))
+        if takes_queue { self.with_queue(builder).await } else { Ok(builder) }
     }
 
     /// Opens a replica that writes in this region.
     pub(crate) async fn open(&self) -> Outcome<&'static Replica> {
+        self.prepare().await?;
+        opened(self.builder()).await
+    }
+
+    /// Opens the replica of a service in this region: it bears the region's name unless it was told another.
+    #[cfg(feature = "serve")]
+    pub(crate) async fn open_service(&self, takes_hints: bool) -> Outcome<&'static Replica> {
+        self.prepare().await?;
+        let name = self.replica.clone().unwrap_or_else(|| self.region().name.clone());
+        opened(self.with_hints(self.builder_of(&name), takes_hints).await?).await
+    }
+
+    /// What is done before a replica is opened that writes.
+    async fn prepare(&self) -> Outcome<()> {
         let region = self.region();
         if region.place == Place::Memory {
             let says = format!("the bucket of {} is this process's memory: nothing is kept when it ends", region.name);
             self.warnings().say(&says);
         }
         region.make()?;
-        self.check_presence().await?;
-        let opened = self.builder().open().await.map_err(|error| match error.kind() {
-            ErrorKind::Invalid => Failure::usage(told(&error)),
-            _ => error.into(),
-        });
-        Ok(kept(opened?))
+        self.check_presence().await
     }
 
     /// Reads all logs to their ends. Returns whether nothing that is known to be there is missing, and tells what is.
@@ -202,6 +217,14 @@ impl Session {
 fn gaps(status: &Status) -> BTreeSet<(ReplicaName, Option<Position>)> {
     let short = status.logs.iter().filter(|log| log.replica != status.replica && log.heard > log.applied);
     short.map(|log| (log.replica.clone(), log.applied)).collect()
+}
+
+async fn opened(builder: Builder) -> Outcome<&'static Replica> {
+    let opened = builder.open().await.map_err(|error| match error.kind() {
+        ErrorKind::Invalid => Failure::usage(told(&error)),
+        _ => error.into(),
+    });
+    Ok(kept(opened?))
 }
 
 /// It ends with the process. To take a million objects apart one by one first would take as long as to look one up.

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use operations::moment;
 use replica::{LogStatus, RegionStatus, Status};
 use serde::Serialize;
 
 use crate::{
     failure::Outcome,
-    output::{Output, bytes, counted, moment},
+    output::{Output, bytes, counted},
     session::Session,
 };
 

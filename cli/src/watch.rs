@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use operations::Shown;
 use replica::{Event, Origin};
 use serde::Serialize;
 
 use crate::{
     failure::Outcome,
-    output::{Output, Shown, in_line},
+    output::{Output, in_line},
     session::Session,
     signals::Signals,
 };

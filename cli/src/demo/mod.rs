@@ -8,6 +8,8 @@ mod plot;
 mod report;
 mod screen;
 mod script;
+#[cfg(feature = "serve")]
+mod serve;
 mod stage;
 mod truth;
 mod writer;
@@ -53,6 +55,9 @@ pub(crate) struct Options<'a> {
     pub(crate) seed: u64,
     /// Makes the truth wrong, which must be noticed.
     pub(crate) falsify: bool,
+    /// Serves the regions instead, from this port on.
+    #[cfg(feature = "serve")]
+    pub(crate) serve: Option<u16>,
 }
 
 impl<'a> Options<'a> {
@@ -62,13 +67,26 @@ impl<'a> Options<'a> {
                 "the demonstration is in all regions at once: it takes no --region and no --replica",
             ));
         }
-        Ok(Self { config: global.config.as_deref(), seconds, seed, falsify })
+        Ok(Self {
+            config: global.config.as_deref(),
+            seconds,
+            seed,
+            falsify,
+            #[cfg(feature = "serve")]
+            serve: None,
+        })
     }
 }
 
 pub(crate) async fn demo(options: &Options<'_>, out: &mut Output) -> Outcome {
     let mut signals = Signals::listen()?;
     let stage = Stage::set(options.config, options.seed)?;
+    #[cfg(feature = "serve")]
+    if let Some(port) = options.serve {
+        let outcome = serve::serve(&stage, port, &mut signals, out).await;
+        stage.clear().await;
+        return outcome;
+    }
     let outcome = tokio::select! {
         outcome = perform(options, &stage, out) => outcome,
         code = signals.next() => {

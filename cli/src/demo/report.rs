@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use operations::json as as_json;
 use replica::{Conflict, Kind, Value};
 use serde_json::json;
 
@@ -13,10 +14,7 @@ use super::{
     stage::{REGIONS, Stage},
     truth::{Difference, Key, Truth, text},
 };
-use crate::{
-    failure::Outcome,
-    output::{bytes, json as as_json},
-};
+use crate::{failure::Outcome, output::bytes};
 
 /// How many differences are named.
 const DIFFERENCES: usize = 12;

@@ -9,10 +9,10 @@ use std::{
     fmt,
 };
 
+use operations::json;
 use replica::{Bytes, Kind, Value};
 
 use super::script::{Act, Change};
-use crate::output::json;
 
 /// An object: its path and kind.
 pub(crate) type Key = (String, Kind);

@@ -138,7 +138,8 @@ impl Writer {
     }
 }
 
-fn put(batch: &mut Batch<'_>, prefix: &str, change: &Change) {
+/// Adds a change to a batch, below a prefix.
+pub(crate) fn put(batch: &mut Batch<'_>, prefix: &str, change: &Change) {
     let path = &*format!("{prefix}{}", change.path);
     match &change.act {
         Act::Increment(amount) => drop(batch.g_counter(path).add(*amount)),

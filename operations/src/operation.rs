@@ -11,12 +11,12 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 
 use crate::{
     exact::{self, Exact},
-    failure::told,
+    told::told,
 };
 
 /// A change that a line asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Operation {
+pub struct Operation {
     /// Where in the paths of its [`Texts`] its own is.
     path: Range<usize>,
     change: Change,
@@ -37,7 +37,7 @@ enum Change {
 /// The paths and the values of many operations, one behind the other. Memory of their own would be asked for in the thread
 /// that reads and given back in the one that applies, a million times.
 #[derive(Debug, Default)]
-pub(crate) struct Texts {
+pub struct Texts {
     paths: String,
     /// As they are stored.
     values: Vec<u8>,
@@ -51,15 +51,20 @@ enum Register {
 
 /// What is wrong with a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub struct Wrong {
     /// Counted in bytes from 1, where one is known.
-    pub(crate) column: usize,
-    pub(crate) says: String,
+    pub column: usize,
+    /// In words, for whoever wrote it.
+    pub says: String,
 }
 
 impl Operation {
     /// The operation that a line is. What it speaks of is added to `texts`.
-    pub(crate) fn parse(line: &[u8], texts: &mut Texts) -> Result<Self, Wrong> {
+    ///
+    /// # Errors
+    ///
+    /// [`Wrong`], for a line that is none: nothing can be made of it, now or later.
+    pub fn parse(line: &[u8], texts: &mut Texts) -> Result<Self, Wrong> {
         // An array of its fields would be read as well.
         if let Some(first) = line.iter().position(|byte| !byte.is_ascii_whitespace())
             && line[first] != b'{'
@@ -90,7 +95,7 @@ impl Operation {
     }
 
     /// Adds the change to a batch. `texts` are those to which it was parsed.
-    pub(crate) fn put(&self, texts: &Texts, batch: &mut Batch<'_>) {
+    pub fn put(&self, texts: &Texts, batch: &mut Batch<'_>) {
         let path = &texts.paths[self.path.clone()];
         let stored = |value: &Range<usize>| &texts.values[value.clone()];
         match &self.change {
@@ -106,7 +111,8 @@ impl Operation {
     }
 
     /// True when what it does depends on what the operations before it have made.
-    pub(crate) const fn looks_back(&self) -> bool {
+    #[must_use]
+    pub const fn looks_back(&self) -> bool {
         matches!(self.change, Change::Delete(None))
     }
 }

@@ -1,0 +1,134 @@
+//! `serve`: a replica over HTTP.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use serde_json::json;
+use server::{Access, Options, Place, Sibling, Tls, Tokens};
+use tokio::sync::oneshot;
+
+use crate::{
+    failure::{Failure, Outcome, told},
+    output::Output,
+    session::Session,
+    signals::Signals,
+};
+
+/// How a replica is served.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    listen: SocketAddr,
+    /// Who may do what: a line each of a name, a scope (read, write, admin) and a token of 16 characters or more
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
+    /// The certificates for TLS, the server's first, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without tokens, or without TLS: something in front does both
+    #[arg(long)]
+    insecure: bool,
+    /// Let pages of this origin call the server from a browser; may be repeated
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    cors: Vec<String>,
+    /// Where the server of another region is, for the page: eu-west-1=https://eu.example.com:7070; may be repeated
+    #[arg(long, value_name = "REGION=ORIGIN", value_parser = sibling)]
+    sibling: Vec<Sibling>,
+    /// How many requests a second an address may make [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Take the hints from the region's queue. Whatever else reads that queue does not get them, and polls
+    #[arg(long)]
+    hints: bool,
+}
+
+/// Where a page is from: scheme and host, and a port if it is not the usual one.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_plain) {
+        return Err("an origin is http:// or https://, a host, and a port if it is not the usual one".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn sibling(text: &str) -> Result<Sibling, String> {
+    let (region, at) = text.split_once('=').ok_or("expected REGION=ORIGIN")?;
+    Ok(Sibling { region: region.to_owned(), origin: origin(at)? })
+}
+
+impl Serve {
+    fn options(&self, region: &str) -> Outcome<Options> {
+        let access = match &self.tokens {
+            Some(file) => Access::Tokens(Tokens::read(file).map_err(|error| Failure::usage(told(&error)))?),
+            None => Access::Open,
+        };
+        let mut options = Options::new(region, access);
+        options.origins.clone_from(&self.cors);
+        options.siblings.clone_from(&self.sibling);
+        options.limits.requests_per_second = self.rate;
+        Ok(options)
+    }
+
+    fn tls(&self) -> Outcome<Option<Tls>> {
+        let files: Option<(&Path, &Path)> = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        let tls = files.map(|(certificates, key)| Tls::read(certificates, key));
+        tls.transpose().map_err(|error| Failure::usage(told(&error)))
+    }
+}
+
+/// Until it is told to stop: then it ends what is under way, and flushes. At the second time it does not wait.
+pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) -> Outcome {
+    let mut signals = Signals::listen()?;
+    let region = session.region().name.clone();
+    let (options, tls) = (serve.options(&region)?, serve.tls()?);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let place = Place { address: serve.listen, tls, is_insecure: serve.insecure };
+    // First of all: to open a replica takes its log over.
+    let listening = place.listen(&options.access).await.map_err(|error| Failure::usage(told(&error)))?;
+    let url = format!("{scheme}://{}/", listening.address());
+    let replica = session.open_service(serve.hints).await?;
+    let server = listening.serve(replica.clone(), options);
+    if out.is_json() {
+        out.object(&json!({"url": url, "region": region, "replica": replica.name().as_str()}))?;
+    } else {
+        out.line(format_args!("{region} is served as {} at {url}", replica.name()))?;
+    }
+    out.flush()?;
+
+    let mut warnings = session.warnings();
+    let mut telling = std::pin::pin!(warnings.keep_telling(replica));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut running = std::pin::pin!(async {
+        server
+            .run(async {
+                let _told = stopped.await;
+            })
+            .await;
+        replica.close().await
+    });
+    let mut stop = Some(stop);
+    loop {
+        tokio::select! {
+            closed = &mut running => {
+                closed?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            code = signals.next() => {
+                if stop.take().is_none() {
+                    return Ok(ExitCode::from(code));
+                }
+                anstream::eprintln!("stopping; what is under way ends, and what waits is flushed");
+            }
+            never = &mut telling => never,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! `serve`: the examples of its document, being stopped, and what it refuses to begin.
+
+#![cfg(feature = "serve")]
+
+mod support;
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, command, configured, fails, objects, pause, says, text, until, value};
+
+/// A server, and where it is.
+fn serve(folder: &Path, name: &str, arguments: &[&str]) -> (Running, String) {
+    let arguments = [&["serve", "--listen", "127.0.0.1:0", "--json"], arguments].concat();
+    let server = Running::start(folder, name, &arguments);
+    let url = until(|| objects(&server.printed()).first()?["url"].as_str().map(str::to_owned));
+    (server, url.trim_end_matches('/').to_owned())
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl").args(["-s", "--max-time", "20"]).args(arguments).output().expect("curl is there");
+    text(&output.stdout)
+}
+
+fn post(url: &str, operation: &Value) -> String {
+    curl(&[&format!("{url}/v1/ops"), "-H", "content-type: application/json", "-d", &operation.to_string()])
+}
+
+/// True when an answer is what is shown of it; `"…"` is anything.
+fn is_shown(shown: &Value, answer: &Value) -> bool {
+    match (shown, answer) {
+        (Value::String(shown), _) if shown == "\u{2026}" => true,
+        (Value::Object(shown), Value::Object(answer)) => {
+            shown.len() == answer.len()
+                && shown.iter().all(|(key, value)| answer.get(key).is_some_and(|answer| is_shown(value, answer)))
+        }
+        (Value::Array(shown), Value::Array(answer)) => {
+            shown.len() == answer.len() && shown.iter().zip(answer).all(|(shown, answer)| is_shown(shown, answer))
+        }
+        (shown, answer) => shown == answer,
+    }
+}
+
+#[test]
+fn every_example_of_the_document_runs() {
+    let document =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/server.md")).expect("it is there");
+    let folder = configured();
+    let (_server, url) = serve(folder.path(), "server", &[]);
+    until(|| curl(&[&format!("{url}/readyz")]).contains("true").then_some(()));
+    let mut blocks = document.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block"));
+    let mut run = 0;
+    while let Some((kind, example)) = blocks.next() {
+        if kind != "sh" {
+            continue;
+        }
+        let Some(("json", shown)) = blocks.next() else { panic!("what comes is not shown: {example}") };
+        let script = example.replace("http://localhost:7070", &url);
+        let output = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        let answer =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {example}: {output:?}"));
+        let shown = serde_json::from_str(shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+        assert!(is_shown(&shown, &answer), "{example}\nshown: {shown}\ncame:  {answer}");
+        run += 1;
+    }
+    assert!(run >= 12, "{run} examples");
+}
+
+/// Whatever was answered before a server is told to stop is there when it has.
+#[test]
+fn a_server_that_is_told_to_stop_flushes() {
+    let folder = configured();
+    let (mut server, url) = serve(folder.path(), "server", &["--region", "eu-west-1"]);
+    assert_eq!(objects(&server.printed())[0]["replica"], "eu-west-1");
+    let add = json!({"op": "add", "kind": "pn_counter", "path": "a", "by": 7});
+    assert!(post(&url, &add).contains("\"durable\":false"));
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    assert_eq!(value(folder.path(), "us-east-1", "a"), 7);
+    // The same name goes on with the same log.
+    let (mut server, url) = serve(folder.path(), "again", &["--region", "eu-west-1"]);
+    assert!(curl(&[&format!("{url}/v1/objects/a")]).contains("\"value\":7"));
+    server.signal("-INT");
+    assert_eq!(server.end(), Some(0));
+}
+
+/// While the bucket is away there is no flushing; whoever says it twice does not want to wait for it.
+#[test]
+fn a_server_that_is_told_twice_does_not_wait() {
+    let folder = configured();
+    let (mut server, url) = serve(folder.path(), "server", &[]);
+    let (bucket, gone) = (folder.path().join("buckets/us-east-1"), folder.path().join("gone"));
+    fs::rename(&bucket, &gone).expect("it is moved");
+    let add = json!({"op": "add", "kind": "pn_counter", "path": "a"});
+    assert!(post(&url, &add).contains("\"durable\":false"));
+    server.signal("-TERM");
+    until(|| server.complained().contains("stopping").then_some(()));
+    pause(Duration::from_millis(500));
+    assert!(server.ended().is_none(), "it waits for the bucket");
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(143));
+}
+
+/// Killed, it loses what it said was in memory alone, and nothing that it said was durable.
+#[test]
+fn a_server_that_is_killed_has_kept_what_it_called_durable() {
+    let folder = configured();
+    let (server, url) = serve(folder.path(), "server", &[]);
+    let add = json!({"op": "add", "kind": "pn_counter", "path": "a"}).to_string();
+    let keyed = |url: &str| {
+        let arguments = ["-H", "content-type: application/json", "-H", "idempotency-key: one", "-d", &add];
+        curl(&[&[&*format!("{url}/v1/ops?durable=true")], &arguments[..]].concat())
+    };
+    assert!(keyed(&url).contains("\"durable\":true"));
+    server.kill();
+    let (_server, url) = serve(folder.path(), "again", &[]);
+    assert!(keyed(&url).contains("\"repeated\":true"));
+    assert!(curl(&[&format!("{url}/v1/objects/a")]).contains("\"value\":1"));
+}
+
+#[test]
+fn a_second_server_of_a_name_fences_the_first() {
+    let folder = configured();
+    let (_first, old) = serve(folder.path(), "first", &[]);
+    let (_second, new) = serve(folder.path(), "second", &[]);
+    let add = json!({"op": "add", "kind": "pn_counter", "path": "a"});
+    until(|| post(&old, &add).contains("\"kind\":\"fenced\"").then_some(()));
+    assert!(curl(&[&format!("{old}/readyz")]).contains("fenced"));
+    assert!(post(&new, &add).contains("\"applied\":1"));
+}
+
+#[test]
+fn what_would_be_open_to_everybody_does_not_begin() {
+    let folder = configured();
+    let (code, complains) = fails(folder.path(), &["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(code, 2);
+    assert!(complains.contains("needs tokens and TLS, and no token file was given"), "{complains}");
+    fs::write(folder.path().join("tokens"), "ann read short\n").expect("a file");
+    let (code, complains) = fails(folder.path(), &["serve", "--tokens", "tokens"]);
+    assert_eq!(code, 2);
+    assert!(complains.contains("line 1") && !complains.contains("short"), "{complains}");
+    for wrong in [
+        &["--tls-cert", "a.pem"][..],
+        &["--tls-cert", "a.pem", "--tls-key", "a.pem"],
+        &["--tokens", "none"],
+        &["--cors", "evil.example"],
+        &["--cors", "http://a b"],
+        &["--sibling", "http://a"],
+        &["--rate", "0"],
+        &["--listen", "localhost"],
+        &["--region", "nowhere"],
+    ] {
+        assert_eq!(fails(folder.path(), &[&["serve"], wrong].concat()).0, 2, "{wrong:?}");
+    }
+    let (_server, url) = serve(folder.path(), "server", &[]);
+    let taken = url.trim_start_matches("http://");
+    let (code, complains) = fails(folder.path(), &["serve", "--region", "eu-west-1", "--listen", taken]);
+    assert_eq!(code, 2);
+    assert!(complains.contains("it cannot listen on"), "{complains}");
+}
+
+#[test]
+fn tokens_are_asked_for_where_there_are_some() {
+    let folder = configured();
+    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    let (_server, url) = serve(folder.path(), "server", &["--tokens", "tokens"]);
+    assert!(curl(&[&format!("{url}/v1/status")]).contains("unauthorized"));
+    let bearer = "authorization: Bearer 0123456789abcdef";
+    assert!(curl(&[&format!("{url}/v1/status"), "-H", bearer]).contains("\"region\":\"us-east-1\""));
+}
+
+#[test]
+fn the_demonstration_serves_three_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let arguments = ["demo", "--serve", "--port", "0", "--json"];
+    let mut demo = Running::start_in(folder.path(), "demo", &arguments, temporary.path());
+    let urls = until(|| objects(&demo.printed()).first()?["urls"].as_array().cloned());
+    assert_eq!(urls.len(), 3);
+    for url in &urls {
+        let url = url.as_str().expect("a URL");
+        assert!(curl(&[url]).contains("<title>Archipelago</title>"));
+        until(|| curl(&[&format!("{url}v1/top?n=3")]).contains("\"rank\":3").then_some(()));
+        until(|| curl(&[&format!("{url}v1/conflicts")]).contains("dispute/motto").then_some(()));
+    }
+    demo.interrupt();
+    assert_eq!(demo.end(), Some(130));
+    assert_eq!(fs::read_dir(temporary.path()).expect("it is there").count(), 0, "nothing is left");
+    let status = command(folder.path(), &["demo", "--serve", "--seconds", "5"]).output().expect("it runs").status;
+    assert_eq!(status.code(), Some(2));
+    assert!(says(folder.path(), &["demo", "--help"]).contains("--serve"));
+}

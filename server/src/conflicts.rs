@@ -1,0 +1,235 @@
+//! Registers that were written concurrently: what was written, and which of it shall stay.
+//! Layer 3.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use operations::{Operation, Texts, json as as_json, moment};
+use replica::{Bytes, Conflict, Kind, LiveWrite, key::check_path};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::{Covered, json},
+    app::App,
+    changed::{Changed, answer},
+    decode::Form,
+    ops::whole,
+    problem::{Problem, Shown as ProblemShown},
+    read::{Next, PAGE_MAX, after},
+    text::Parameters,
+};
+
+/// Registers with more than one live write.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Conflicts {
+    conflicts: Vec<Conflicted>,
+    /// What to give as `after`, and as `after_kind`, for those behind; `null` when there are no more.
+    next: Option<Next>,
+    /// What this answer has seen.
+    #[schema(pattern = "^[0-9a-f]+$")]
+    token: String,
+}
+
+/// A register with more than one live write.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Conflicted {
+    path: String,
+    /// `lww_register` or `mv_register`.
+    kind: &'static str,
+    /// Its live writes, the latest first: what an `lww_register` reads as.
+    #[schema(min_items = 2)]
+    writes: Vec<Candidate>,
+}
+
+/// A live write.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Candidate {
+    /// Names this write: for `keep` and `seen`.
+    id: String,
+    #[schema(value_type = serde_json::Value)]
+    value: serde_json::Value,
+    /// Who wrote it.
+    replica: String,
+    /// When, by the clock of its writer.
+    time: String,
+}
+
+impl From<&LiveWrite> for Candidate {
+    fn from(write: &LiveWrite) -> Self {
+        let (value, time) = (as_json(&write.value), moment(write.timestamp.millis()));
+        Self { id: id_of(write), value, replica: write.replica.to_string(), time }
+    }
+}
+
+fn id_of(write: &LiveWrite) -> String {
+    format!("{}:{}", write.replica, write.dot.position)
+}
+
+/// Lists the registers below a prefix that were written concurrently.
+#[utoipa::path(
+    get,
+    path = "/v1/conflicts",
+    params(
+        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
+        ("after" = Option<String>, Query, description = "Begins behind this path", min_length = 1),
+        ("after_kind" = Option<crate::describe::KindName>, Query, description = "Begins behind this kind at the path `after`, and else behind all of them"),
+        ("limit" = Option<u32>, Query, description = "At most so many, 100 unless told", minimum = 1, maximum = 1_000),
+        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+    ),
+    responses(
+        (status = 200, description = "The conflicts", body = Conflicts),
+        (status = 400, description = "No such parameter", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 503, description = "The token is not covered yet", body = ProblemShown, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    let parameters = Parameters::read(&uri, &["prefix", "after", "after_kind", "limit"])?;
+    let limit = parameters.number("limit", 100, 1..=PAGE_MAX)?;
+    let (prefix, after) = (parameters.prefix()?.to_owned(), after(&parameters)?);
+    let replica = app.replica.clone();
+    // It looks at every object below the prefix.
+    let found = tokio::task::spawn_blocking(move || {
+        let is_behind = |conflict: &Conflict| after.as_ref().is_none_or(|after| conflict.key > *after);
+        replica.conflicts(&prefix).filter(is_behind).take(limit + 1).collect::<Vec<_>>()
+    });
+    let mut found = found.await.map_err(|_| Problem::invalid("the request was given up"))?;
+    let is_whole = found.len() <= limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| !is_whole);
+    let next = next.map(|last| Next::behind(&last.key));
+    let conflicted = |conflict: &Conflict| Conflicted {
+        path: conflict.key.path().to_owned(),
+        kind: conflict.key.kind().name(),
+        writes: conflict.writes.iter().map(Candidate::from).collect(),
+    };
+    let conflicts = found.iter().map(conflicted).collect();
+    json(StatusCode::OK, &Conflicts { conflicts, next, token: app.replica.token().to_string() })
+}
+
+/// How a conflict is to end: one of its writes is kept, or another value is written.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resolution {
+    #[schema(min_length = 1)]
+    path: String,
+    #[schema(value_type = crate::describe::RegisterName)]
+    kind: String,
+    /// The id of the write whose value stays.
+    #[serde(default)]
+    keep: Option<String>,
+    /// The value that takes the place of all, instead of `keep`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = serde_json::Value, required = false)]
+    value: Option<Box<RawValue>>,
+    /// The ids of the writes that were looked at. When others are live by now, nothing is done.
+    #[serde(default)]
+    seen: Option<Vec<String>>,
+}
+
+/// A field that may be missing. To be `null` is something else.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Ends a conflict by an ordinary write, which takes the place of every write that this region has seen.
+#[utoipa::path(
+    post,
+    path = "/v1/conflicts/resolve",
+    params(
+        ("durable" = Option<bool>, Query, description = "Answers when the bucket has it"),
+        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+    ),
+    request_body = Resolution,
+    responses(
+        (status = 200, description = "It is written", body = Changed),
+        (status = 202, description = "It is written, and was not durable in time", body = Changed),
+        (status = 400, description = "Not a resolution", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 409, description = "Other writes are live by now, or it is no conflict any more", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 413, description = "Too much", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 503, description = "Nothing can be changed now", body = ProblemShown, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn resolve(
+    _: Covered,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let durable = Parameters::read(&uri, &["durable"])?.flag("durable")?;
+    if Form::of(&headers)? != Form::Json {
+        return Err(Problem::invalid("a resolution is one JSON object"));
+    }
+    let body = whole(body, &headers, &app.options.limits).await?;
+    let resolution: Resolution =
+        serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("not a resolution: {error}")))?;
+    check_path(&resolution.path).map_err(|invalid| Problem::invalid(invalid.to_string()))?;
+    let kind = match resolution.kind.parse::<Kind>() {
+        Ok(kind @ (Kind::LwwRegister | Kind::MvRegister)) => kind,
+        _ => return Err(Problem::invalid("kind is lww_register or mv_register")),
+    };
+    let replica = app.replica.clone();
+    let path = resolution.path.clone();
+    // It looks at what is below the path too, if nothing is at it.
+    let live = tokio::task::spawn_blocking(move || {
+        let at_path = replica.conflicts(&path).take_while(|conflict| conflict.key.path() == path);
+        at_path.into_iter().find(|conflict| conflict.key.kind() == kind)
+    });
+    let live = live.await.map_err(|_| Problem::invalid("the request was given up"))?;
+    let live = live.ok_or_else(|| changed("there is no conflict at this path any more"))?;
+    let chosen = chosen(&resolution, &live)?;
+    let written = app.replica.batch(|batch| {
+        match (&chosen, kind) {
+            (Chosen::Kept(value), Kind::MvRegister) => drop(batch.mv_register(&resolution.path).set(&**value)),
+            (Chosen::Kept(value), _) => drop(batch.lww_register(&resolution.path).set(&**value)),
+            (Chosen::Merged(operation, texts), _) => operation.put(texts, batch),
+        }
+        Ok(())
+    })?;
+    answer(&app, written, 1, durable, false).await
+}
+
+/// What a resolution writes.
+enum Chosen {
+    Kept(Bytes),
+    Merged(Operation, Texts),
+}
+
+fn chosen(resolution: &Resolution, live: &Conflict) -> Result<Chosen, Problem> {
+    let Resolution { path, kind, keep, value, seen } = resolution;
+    if let Some(seen) = seen {
+        let ids: BTreeSet<String> = live.writes.iter().map(id_of).collect();
+        if ids != seen.iter().cloned().collect() {
+            return Err(changed("other writes are live by now"));
+        }
+    }
+    match (keep, value) {
+        (Some(keep), None) => {
+            let kept = live.writes.iter().find(|write| id_of(write) == *keep);
+            kept.map(|write| Chosen::Kept(write.value.clone())).ok_or_else(|| changed("this write is not live"))
+        }
+        (None, Some(value)) => {
+            // It is what this operation would be, and what is wrong with one is wrong with the other.
+            let path = serde_json::Value::from(path.as_str());
+            let line = format!("{{\"op\":\"set\",\"kind\":\"{kind}\",\"path\":{path},\"value\":{value}}}");
+            let mut texts = Texts::default();
+            let operation = Operation::parse(line.as_bytes(), &mut texts);
+            let operation = operation.map_err(|wrong| Problem::invalid(format!("value: {}", wrong.says)))?;
+            Ok(Chosen::Merged(operation, texts))
+        }
+        _ => Err(Problem::invalid("a resolution has either keep or value")),
+    }
+}
+
+fn changed(detail: &str) -> Problem {
+    let advice = "Look at the conflict again with /v1/conflicts. Nothing was changed.";
+    Problem::new(StatusCode::CONFLICT, "conflict_changed", detail, advice)
+}

@@ -1,0 +1,212 @@
+//! `GET /metrics`: OpenMetrics text.
+//! Layer 3.
+//!
+//! No label holds a path, so their number does not grow with the data.
+
+use core::fmt::{Display, Write};
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use replica::{LogStatus, Status};
+
+use crate::{
+    answer::typed,
+    app::App,
+    meter::{BUCKETS_US, CLASSES},
+    problem::{Problem, Shown as ProblemShown},
+    routes::Route,
+    status::{not_ready, state_of},
+    text::Parameters,
+};
+
+/// What the text is, as OpenMetrics has it.
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Gives the metrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses(
+        (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (status = 400, description = "There are no parameters", body = ProblemShown, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn metrics(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    Parameters::read(&uri, &[])?;
+    let mut text = Text::default();
+    let status = app.look();
+    about_the_replica(&app, &status, &mut text);
+    about_peers(&status, &mut text);
+    about_buckets(&status, &mut text);
+    about_requests(&app, &mut text);
+    Ok(typed(StatusCode::OK, CONTENT_TYPE, text.end()))
+}
+
+fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
+    let (region, replica) = (&*app.options.region, status.replica.as_str());
+    text.family("build", "info", "What this is.", "");
+    text.line("build_info", &[("version", env!("CARGO_PKG_VERSION")), ("region", region), ("replica", replica)], 1);
+    text.gauge("objects", "Objects, live or not.", status.objects);
+    text.gauge("memory_bytes", "About what the objects take.", status.memory_bytes);
+    text.gauge("pending_bytes", "Changes that wait for the own bucket.", status.pending_bytes);
+    text.gauge("ready", "1 when requests should be sent here.", u8::from(not_ready(app, status).is_empty()));
+    text.gauge("behind", "1 while less has come back than was seen before the start.", u8::from(status.is_behind));
+    text.gauge("incarnation", "The epoch in which the own log is written.", status.durable.epoch());
+    let fenced = status.ended.as_ref().is_some_and(|(kind, _)| *kind == replica::ErrorKind::Fenced);
+    text.gauge("fenced", "1 when another process has taken the log over.", u8::from(fenced));
+    text.gauge("ended", "1 when nothing can be written here any more.", u8::from(status.ended.is_some()));
+    text.gauge("dead_tallies", "Deleted counters that wait to be purged.", status.dead_tallies);
+    text.gauge("early_removals", "Removals that wait for what they remove.", status.early_removals);
+    text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
+    text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");
+    let mut kinds: Vec<&str> = status.alarms.iter().map(|(_, kind, _)| kind.name()).collect();
+    kinds.sort_unstable();
+    for kinds in kinds.chunk_by(|one, other| one == other) {
+        text.line("alarms", &[("kind", kinds[0])], kinds.len());
+    }
+}
+
+fn about_peers(status: &Status, text: &mut Text) {
+    let peers = || status.logs.iter().filter(|log| log.replica != status.replica);
+    type Of = fn(&LogStatus) -> Option<f64>;
+    let gauges: [(&str, &str, &str, Of); 6] = [
+        (
+            "sync_lag_seconds",
+            "seconds",
+            "How far this replica is behind a peer's log; none when it is not known.",
+            |log| log.lag.map(|lag| lag.as_secs_f64()),
+        ),
+        ("sync_lag_segments", "", "The same in segments of the newest epoch.", segments),
+        ("sync_lag_bytes", "bytes", "The same in bytes, judged by those that were read.", |log| {
+            log.pending_bytes.map(|bytes| bytes as f64)
+        }),
+        ("peer_state", "", "0 in sync, 1 behind, 2 unread, 3 evicted.", |log| {
+            Some(match state_of(log) {
+                "in_sync" => 0.0,
+                "behind" => 1.0,
+                "unread" => 2.0,
+                _ => 3.0,
+            })
+        }),
+        ("peer_answered_seconds", "seconds", "How long ago the peer's bucket last answered.", |log| {
+            log.answered.map(|answered| answered.as_secs_f64())
+        }),
+        ("peer_agrees", "", "1 when its state was the same when it was last compared, 0 when not.", |log| {
+            log.agrees.map(|agrees| f64::from(u8::from(agrees)))
+        }),
+    ];
+    for (name, unit, help, of) in gauges {
+        text.family(name, "gauge", help, unit);
+        for log in peers() {
+            if let Some(value) = of(log) {
+                text.line(name, &[("peer", log.replica.as_str())], value);
+            }
+        }
+    }
+}
+
+/// How many segments of the newest epoch are known and not applied.
+fn segments(log: &LogStatus) -> Option<f64> {
+    let Some(heard) = log.heard.filter(|heard| Some(*heard) > log.applied) else { return Some(0.0) };
+    let first = log.applied.filter(|applied| applied.epoch() == heard.epoch()).map_or(0, |applied| applied.slot() + 1);
+    Some(f64::from(heard.slot() - first) + 1.0)
+}
+
+fn about_buckets(status: &Status, text: &mut Text) {
+    text.family("store_requests", "counter", "Requests to a region's bucket, repeated ones included.", "");
+    for region in &status.regions {
+        let each = [("put", region.creates), ("get", region.gets), ("list", region.lists), ("delete", region.deletes)];
+        for (op, count) in each {
+            text.line("store_requests_total", &[("region", &region.region), ("op", op)], count);
+        }
+    }
+    text.family("store_repeated_requests", "counter", "Requests that were repeated.", "");
+    for region in &status.regions {
+        text.line("store_repeated_requests_total", &[("region", &region.region)], region.repeated);
+    }
+    text.family("store_bytes", "counter", "Bytes sent to a region's bucket, and received.", "bytes");
+    for region in &status.regions {
+        for (dir, count) in [("out", region.bytes_out), ("in", region.bytes_in)] {
+            text.line("store_bytes_total", &[("region", &region.region), ("dir", dir)], count);
+        }
+    }
+}
+
+fn about_requests(app: &App, text: &mut Text) {
+    let (connections, refused, watches, lagged, limited) = app.meter.read();
+    text.gauge("http_connections", "Connections now.", connections);
+    text.counter("http_refused_connections", "Connections beyond the limit.", refused);
+    text.counter("http_limited_requests", "Requests beyond the rate of their address.", limited);
+    text.gauge("watches", "Watches now.", watches);
+    text.gauge("watched_prefixes", "Prefixes that are watched.", app.hubs.len());
+    text.counter("watches_lagged", "Times that a watch was too slow.", lagged);
+    text.gauge("idempotency_keys", "Idempotency keys that are remembered.", app.keys.len());
+    text.family("http_requests", "counter", "Requests that were answered, by status.", "");
+    for route in Route::ALL {
+        let (by_class, _, _) = app.meter.of(route).read();
+        for (class, count) in CLASSES.iter().zip(by_class).filter(|(_, count)| *count > 0) {
+            text.line("http_requests_total", &[("route", route.name()), ("status", class)], count);
+        }
+    }
+    text.family("http_request_seconds", "histogram", "How long they took; of a watch, until it began.", "seconds");
+    for route in Route::ALL {
+        let (_, by_time, micros) = app.meter.of(route).read();
+        let all: u64 = by_time.iter().sum();
+        if all == 0 {
+            continue;
+        }
+        let mut below = 0;
+        for (end, count) in BUCKETS_US.iter().zip(by_time) {
+            below += count;
+            let end = (*end as f64 / 1e6).to_string();
+            text.line("http_request_seconds_bucket", &[("route", route.name()), ("le", &end)], below);
+        }
+        text.line("http_request_seconds_bucket", &[("route", route.name()), ("le", "+Inf")], all);
+        text.line("http_request_seconds_count", &[("route", route.name())], all);
+        text.line("http_request_seconds_sum", &[("route", route.name())], micros as f64 / 1e6);
+    }
+}
+
+/// Metrics as text.
+#[derive(Debug, Default)]
+struct Text(String);
+
+impl Text {
+    /// Begins what is told of one thing. A name that ends in a unit says which.
+    fn family(&mut self, name: &str, of: &str, help: &str, unit: &str) {
+        let _ = write!(self.0, "# TYPE archipelago_{name} {of}\n# HELP archipelago_{name} {help}\n");
+        if !unit.is_empty() {
+            let _ = writeln!(self.0, "# UNIT archipelago_{name} {unit}");
+        }
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "archipelago_{name}{labels} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        let unit = if name.ends_with("_bytes") { "bytes" } else { "" };
+        self.family(name, "gauge", help, unit);
+        self.line(name, &[], value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help, "");
+        self.line(&format!("{name}_total"), &[], value);
+    }
+
+    fn end(mut self) -> String {
+        self.0 += "# EOF\n";
+        self.0
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

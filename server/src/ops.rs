@@ -1,0 +1,123 @@
+//! `POST /v1/ops`: changes, all of a request in one batch.
+//! Layer 3.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::Response,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use replica::{Batch, Written};
+use tokio::time::timeout;
+
+use crate::{
+    access::Caller,
+    answer::Covered,
+    app::App,
+    changed::{Changed, answer, answer_again},
+    decode::{Form, Operations, operations},
+    describe::OperationsBody,
+    keys::{Known, Once},
+    options::Limits,
+    problem::{Problem, Shown as ProblemShown},
+    text::Parameters,
+};
+
+/// A body of more bytes is read and applied where it holds nobody up.
+const ASIDE_BYTES: usize = 32 << 10;
+
+/// Makes changes.
+///
+/// The body is one operation, an array of them, or, as `application/x-ndjson`, a line for each. All of a request is made at
+/// once, in one segment of the log, or nothing of it.
+#[utoipa::path(
+    post,
+    path = "/v1/ops",
+    params(
+        ("durable" = Option<bool>, Query, description = "Answers when the bucket has it"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Has the request done once: 1 to 255 printable characters", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$"),
+        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+    ),
+    request_body(content((OperationsBody = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "It is done", body = Changed),
+        (status = 202, description = "It is done, and was not durable in time", body = Changed),
+        (status = 400, description = "Not operations", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 409, description = "A path holds another kind", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 413, description = "Too much at once", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor lines of it", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 422, description = "The key came with another request before", body = ProblemShown, content_type = "application/problem+json"),
+        (status = 503, description = "Nothing can be changed now", body = ProblemShown, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn post(
+    _: Covered,
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let durable = Parameters::read(&uri, &["durable"])?.flag("durable")?;
+    let form = Form::of(&headers)?;
+    let body = whole(body, &headers, &app.options.limits).await?;
+    let once = Once::read(&headers, &caller, &[&[form as u8], &body])?;
+    let (known, applied) = if body.len() > ASIDE_BYTES {
+        let app = app.clone();
+        let applied = tokio::task::spawn_blocking(move || apply(&app, form, &body, once)).await;
+        applied.map_err(|_| {
+            let advice = "This is a fault of the server. Report it.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request was given up", advice).open()
+        })??
+    } else {
+        apply(&app, form, &body, once)?
+    };
+    match known {
+        Known::Done { written, repeated } => answer(&app, written, applied, durable, repeated).await,
+        Known::DoneBefore => answer_again(&app, applied),
+    }
+}
+
+/// Applies the operations of a body, and says how many they are.
+fn apply(app: &App, form: Form, body: &[u8], once: Option<Once>) -> Result<(Known, usize), Problem> {
+    let read = operations(form, body, app.options.limits.operations)?;
+    let known = match once {
+        Some(once) => app.keys.once(once, app.wall_ms(), |note| change(app, &read, note)),
+        None => change(app, &read, &|_| ()).map(|written| Known::Done { written, repeated: false }),
+    };
+    Ok((known?, read.operations.len()))
+}
+
+fn change(app: &App, read: &Operations, note: &dyn Fn(&mut Batch<'_>)) -> Result<Written, Problem> {
+    let written = app.replica.batch(|batch| {
+        read.operations.iter().for_each(|operation| operation.put(&read.texts, batch));
+        note(batch);
+        Ok(())
+    });
+    Ok(written?)
+}
+
+/// All of a body, if it is not too long.
+pub(crate) async fn whole(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Problem> {
+    let limit = limits.body_bytes;
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|said| said > limit as u64) {
+        return Err(Problem::too_long(limit));
+    }
+    let collected = timeout(limits.request, Limited::new(body, limit).collect()).await;
+    let collected = collected.map_err(|_| {
+        let advice = "Send the body faster, or less of it. Nothing was changed.";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "late_body", "the body has not come in time", advice)
+    })?;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.downcast_ref::<LengthLimitError>().is_some() {
+            return Problem::too_long(limit);
+        }
+        Problem::invalid("the body has broken off")
+    })
+}

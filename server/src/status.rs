@@ -1,0 +1,265 @@
+//! How the replica is doing: the status, and whether it is alive and ready.
+//! Layer 3.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use operations::moment;
+use replica::{ErrorKind, LogStatus, RegionStatus, Status};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    answer::json,
+    app::App,
+    problem::{Problem, Shown as ProblemShown, advice},
+    text::Parameters,
+};
+
+/// S3 Standard in us-east-1, storage aside, and what most pairs of regions cost: dollars for a request, and for a byte that
+/// goes from one region to another. The same as in the demonstration of the command. A DELETE costs nothing.
+const PUT_OR_LIST: f64 = 0.005 / 1_000.0;
+const GET: f64 = 0.000_4 / 1_000.0;
+const BYTE: f64 = 0.02 / 1e9;
+
+/// How a replica is doing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Status)]
+pub(crate) struct Doing {
+    region: String,
+    replica: String,
+    /// When this was, by the clock of the server.
+    now: String,
+    /// The last position of its log that is in the bucket.
+    durable: String,
+    /// Bytes of changes that wait for the bucket.
+    pending_bytes: u64,
+    objects: usize,
+    memory_bytes: u64,
+    /// Why it takes no more writes, if so.
+    ended: Option<Ended>,
+    /// True while less has come back than this replica had seen before it was started.
+    behind: bool,
+    /// Why it is not ready; empty when it is.
+    not_ready: Vec<&'static str>,
+    alarms: Vec<Alarm>,
+    /// What is known of every other replica's log: the column of this region in the matrix of pairs.
+    peers: Vec<Peer>,
+    /// What was asked of each bucket since the start, the own one first.
+    buckets: Vec<Bucket>,
+    /// About what that came to, in dollars at the prices of S3, storage aside.
+    cost_dollars: f64,
+    /// The servers of other regions, as this one was told.
+    siblings: Vec<Sibling>,
+    /// How many watches there are.
+    watches: i64,
+}
+
+/// Why a replica takes no more writes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ended {
+    kind: &'static str,
+    says: String,
+    advice: &'static str,
+}
+
+/// What is wrong and has not passed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alarm {
+    place: String,
+    kind: &'static str,
+    says: String,
+    advice: &'static str,
+}
+
+/// What is known of another replica's log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Peer {
+    replica: String,
+    /// `in_sync`, `behind`, `unread` or `evicted`.
+    state: &'static str,
+    applied: Option<String>,
+    heard: Option<String>,
+    /// When it last wrote, by its clock, as far as it has been read.
+    written: Option<String>,
+    lag_seconds: Option<f64>,
+    pending_bytes: Option<u64>,
+    /// How long ago its bucket last answered.
+    answered_seconds: Option<f64>,
+    /// How long ago something new of it was applied.
+    silent_seconds: Option<f64>,
+    /// Where its log ends, if it was evicted.
+    evicted: Option<String>,
+    /// Whether its state was the same when it was last compared.
+    agrees: Option<bool>,
+}
+
+/// What was asked of a bucket.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Bucket {
+    region: String,
+    puts: u64,
+    gets: u64,
+    lists: u64,
+    deletes: u64,
+    repeated: u64,
+    bytes_out: u64,
+    bytes_in: u64,
+}
+
+/// A server of another region.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Sibling {
+    region: String,
+    origin: String,
+}
+
+impl Peer {
+    fn new(log: &LogStatus) -> Self {
+        Self {
+            replica: log.replica.to_string(),
+            state: state_of(log),
+            applied: log.applied.map(|position| position.to_string()),
+            heard: log.heard.map(|position| position.to_string()),
+            written: (log.cut_ms > 0).then(|| moment(log.cut_ms)),
+            lag_seconds: log.lag.map(|lag| lag.as_secs_f64()),
+            pending_bytes: log.pending_bytes,
+            answered_seconds: log.answered.map(|answered| answered.as_secs_f64()),
+            silent_seconds: log.silent.map(|silent| silent.as_secs_f64()),
+            evicted: log.evicted.map(|position| position.to_string()),
+            agrees: log.agrees,
+        }
+    }
+}
+
+/// How far this replica is with a log, in a word.
+pub(crate) fn state_of(log: &LogStatus) -> &'static str {
+    match (log.evicted, log.applied, log.lag) {
+        (Some(_), _, _) => "evicted",
+        (None, None, _) => "unread",
+        (None, _, Some(lag)) if lag.is_zero() => "in_sync",
+        _ => "behind",
+    }
+}
+
+impl From<&RegionStatus> for Bucket {
+    fn from(status: &RegionStatus) -> Self {
+        let RegionStatus { region, creates, gets, lists, deletes, repeated, bytes_out, bytes_in, .. } = status.clone();
+        Self { region, puts: creates, gets, lists, deletes, repeated, bytes_out, bytes_in }
+    }
+}
+
+/// What the requests came to. What is read from the first bucket, the own one, crosses no region.
+fn cost(status: &Status) -> f64 {
+    let each = status.regions.iter().enumerate().map(|(number, region)| {
+        let requests = (region.creates + region.lists) as f64 * PUT_OR_LIST + region.gets as f64 * GET;
+        requests + if number == 0 { 0.0 } else { region.bytes_in as f64 * BYTE }
+    });
+    each.sum()
+}
+
+/// Why the replica is not ready, each in a word: nothing when it is.
+pub(crate) fn not_ready(app: &App, status: &Status) -> Vec<&'static str> {
+    let mut why = Vec::new();
+    if let Some((kind, _)) = &status.ended {
+        why.push(kind.name());
+    }
+    if app.is_stopping() {
+        why.push("stopping");
+    }
+    if status.is_behind {
+        why.push("behind");
+    }
+    if !app.has_caught_up.load(Ordering::Relaxed) {
+        why.push("catching_up");
+    }
+    if status.alarms.iter().any(|(place, _, _)| place.starts_with("create ")) {
+        why.push("bucket");
+    }
+    why
+}
+
+/// Says how the replica is doing.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    responses(
+        (status = 200, description = "How it is doing", body = Doing),
+        (status = 400, description = "There are no parameters", body = ProblemShown, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn status(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+    Parameters::read(&uri, &[])?;
+    let status = app.look();
+    let alarm = |(place, kind, says): &(String, ErrorKind, String)| Alarm {
+        place: place.clone(),
+        kind: kind.name(),
+        says: says.clone(),
+        advice: advice(*kind),
+    };
+    let ended = status.ended.as_ref();
+    let siblings = app.options.siblings.iter();
+    json(
+        StatusCode::OK,
+        &Doing {
+            region: app.options.region.clone(),
+            replica: status.replica.to_string(),
+            now: moment(app.wall_ms()),
+            durable: status.durable.to_string(),
+            pending_bytes: status.pending_bytes,
+            objects: status.objects,
+            memory_bytes: status.memory_bytes,
+            ended: ended.map(|(kind, says)| Ended { kind: kind.name(), says: says.clone(), advice: advice(*kind) }),
+            behind: status.is_behind,
+            not_ready: not_ready(&app, &status),
+            alarms: status.alarms.iter().map(alarm).collect(),
+            peers: status.logs.iter().filter(|log| log.replica != status.replica).map(Peer::new).collect(),
+            buckets: status.regions.iter().map(Bucket::from).collect(),
+            cost_dollars: cost(&status),
+            siblings: siblings
+                .map(|sibling| Sibling { region: sibling.region.clone(), origin: sibling.origin.clone() })
+                .collect(),
+            watches: app.meter.watches(),
+        },
+    )
+}
+
+/// Whether the process is alive.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    alive: bool,
+}
+
+/// Says that the process is alive.
+#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, description = "It is", body = Health)))]
+pub(crate) async fn health() -> Result<Response, Problem> {
+    json(StatusCode::OK, &Health { alive: true })
+}
+
+/// Whether requests should be sent here.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    ready: bool,
+    /// Why not, in a word each: `fenced` and its like, `stopping`, `behind`, `catching_up`, `bucket`.
+    not_ready: Vec<&'static str>,
+}
+
+/// Says whether requests should be sent here: the replica writes, has caught up, and its bucket takes what it writes.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    security(()),
+    responses(
+        (status = 200, description = "It is ready", body = Readiness),
+        (status = 503, description = "It is not", body = Readiness),
+    ),
+)]
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let not_ready = not_ready(&app, &app.look());
+    let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(status, &Readiness { ready: not_ready.is_empty(), not_ready })
+}

@@ -1,0 +1,91 @@
+//! The metrics are OpenMetrics, and say what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::{
+    bucket::Moody,
+    running::{Running, builder, options, until},
+};
+
+/// The samples of a text, by name and labels; the text is held against the grammar of OpenMetrics on the way.
+#[track_caller]
+fn samples(text: &str) -> BTreeMap<String, f64> {
+    let body = text.strip_suffix("# EOF\n").expect("it ends");
+    let (mut family, mut of, mut met) = (String::new(), String::new(), BTreeSet::new());
+    let mut found = BTreeMap::new();
+    for line in body.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        if words[0] == "#" {
+            match words[1] {
+                "TYPE" => {
+                    (family, of) = (words[2].to_owned(), words[3].to_owned());
+                    assert!(met.insert(family.clone()), "{family} stands in two places");
+                    assert!(["gauge", "counter", "histogram", "info"].contains(&&*of), "{line}");
+                }
+                "HELP" => assert!(words[2] == family && !words[3].is_empty(), "{line}"),
+                "UNIT" => assert!(words[2] == family && family.ends_with(&format!("_{}", words[3])), "{line}"),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a value");
+        let bare = name.split('{').next().unwrap_or_default();
+        let suffixes: &[&str] = match &*of {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_count", "_sum"],
+            "info" => &["_info"],
+            _ => &[""],
+        };
+        assert!(suffixes.iter().any(|suffix| bare == format!("{family}{suffix}")), "{line} is in {family}");
+        assert!(found.insert(name.to_owned(), value.parse().expect("a number")).is_none(), "{name} stands twice");
+    }
+    found
+}
+
+#[test]
+fn metrics_are_well_formed_and_count_what_happened() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    us.post("/v1/ops?durable=true", &json!({"op": "add", "kind": "pn_counter", "path": "secret/path", "by": 1})).ok();
+    until(|| eu.get("/v1/objects/secret/path").status == 200);
+    eu.get("/v1/objects/nothing");
+    let answer = eu.get("/metrics");
+    assert_eq!(answer.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    let samples = samples(answer.text());
+    let is =
+        |name: &str| *samples.get(&format!("archipelago_{name}")).unwrap_or_else(|| panic!("{name}: {samples:#?}"));
+    assert_eq!(is("objects"), 1.0);
+    assert_eq!(is("peer_state{peer=\"us-east-1\"}"), 0.0);
+    assert_eq!(is("sync_lag_seconds{peer=\"us-east-1\"}"), 0.0);
+    assert!(is("store_requests_total{region=\"us-east-1\",op=\"get\"}") > 0.0);
+    assert!(is("http_requests_total{route=\"/v1/objects/{path}\",status=\"2xx\"}") >= 1.0);
+    assert!(is("http_requests_total{route=\"/v1/objects/{path}\",status=\"4xx\"}") >= 1.0);
+    let (count, all) = (
+        is("http_request_seconds_count{route=\"/v1/objects/{path}\"}"),
+        is("http_request_seconds_bucket{route=\"/v1/objects/{path}\",le=\"+Inf\"}"),
+    );
+    assert_eq!(count, all);
+    // What is kept is nobody's business who looks after processes.
+    assert!(!answer.text().contains("secret"));
+}
+
+/// However much is kept and asked for, the metrics are as many.
+#[test]
+fn the_number_of_metrics_does_not_grow_with_the_data() {
+    let server = Running::alone();
+    let count = || {
+        server.get("/v1/objects/a");
+        server.get("/metrics");
+        samples(server.get("/metrics").text()).len()
+    };
+    server.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": "a", "value": 1})).ok();
+    let before = count();
+    for number in 0..100 {
+        server.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": format!("a{number}"), "value": 1})).ok();
+        server.get(&format!("/v1/objects/a{number}"));
+    }
+    assert_eq!(count(), before);
+}

@@ -1,0 +1,130 @@
+//! When the bucket is away or full, the replica fenced, the server stopped: nothing is lost that was acknowledged, and all of it
+//! is told.
+
+use serde_json::{Value, json};
+
+use crate::{
+    bucket::{Mood, Moody},
+    client::{Connection, request},
+    running::{Running, builder, options, settings, until},
+};
+
+fn add(by: i64) -> Value {
+    json!({"op": "add", "kind": "pn_counter", "path": "a", "by": by})
+}
+
+#[test]
+fn without_its_bucket_a_server_goes_on_until_too_much_waits() {
+    let bucket = Moody::new();
+    let mut tight = settings();
+    tight.pending_bytes = 64 << 10;
+    let server = Running::start(replica::Replica::builder("eu-west-1", bucket.clone()).settings(tight), options());
+    server.post("/v1/ops?durable=true", &add(1)).ok();
+    bucket.set(Mood::Away);
+    // It is done, and says that it is not durable.
+    let waited = server.post("/v1/ops?durable=true", &add(1));
+    assert_eq!((waited.status, &waited.json()["durable"]), (202, &json!(false)));
+    let text = "x".repeat(1_000);
+    let mut accepted = 0;
+    let refused = loop {
+        let element = json!({"op": "add", "kind": "or_set", "path": "s", "value": format!("{accepted} {text}")});
+        let answer = server.post("/v1/ops", &element);
+        match answer.status {
+            200 => accepted += 1,
+            _ => break answer,
+        }
+        assert!(accepted < 1_000, "it does not push back");
+    };
+    assert_eq!(refused.problem(503), "backpressure");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(accepted > 20, "{accepted}");
+    // Reads go on, and whoever looks is told what is wrong and what to do.
+    assert_eq!(server.value("a"), 2);
+    until(|| server.get("/readyz").status == 503);
+    assert_eq!(server.get("/readyz").json()["not_ready"], json!(["bucket"]));
+    let status = server.get("/v1/status").ok();
+    let alarm = status["alarms"].as_array().and_then(|alarms| alarms.iter().find(|alarm| alarm["kind"] == "store"));
+    let alarm = alarm.unwrap_or_else(|| panic!("{status}"));
+    assert!(alarm["says"].as_str().is_some_and(|says| says.contains("nobody answers")), "{alarm}");
+    assert!(alarm["advice"].as_str().is_some_and(|advice| !advice.is_empty()));
+
+    bucket.set(Mood::Well);
+    until(|| server.get("/readyz").status == 200);
+    until(|| server.post("/v1/ops?durable=true", &add(1)).status == 200);
+    let elements = server.value("s").as_array().map(Vec::len);
+    assert_eq!(elements, Some(accepted));
+    server.close();
+    let server = Running::start(builder("eu-west-1", &bucket), options());
+    assert_eq!((server.value("a"), server.value("s").as_array().map(Vec::len)), (json!(3), Some(accepted)));
+}
+
+#[test]
+fn a_full_disk_is_told_by_its_name() {
+    let bucket = Moody::new();
+    let server = Running::start(builder("eu-west-1", &bucket), options());
+    bucket.set(Mood::Full);
+    assert_eq!(server.post("/v1/ops?durable=true", &add(1)).status, 202);
+    let written = server.post("/v1/ops", &add(1)).ok();
+    assert_eq!(written["in_memory_until"], Value::Null);
+    assert!(written["trouble"].as_str().is_some_and(|says| says.contains("no space is left")), "{written}");
+    bucket.set(Mood::Well);
+    until(|| server.post("/v1/ops?durable=true", &add(1)).status == 200);
+}
+
+#[test]
+fn a_fenced_server_says_so_and_still_reads() {
+    let bucket = Moody::new();
+    let server = Running::start(builder("eu-west-1", &bucket), options());
+    server.post("/v1/ops?durable=true", &add(1)).ok();
+    let other = Running::start(builder("eu-west-1", &bucket), options());
+    other.post("/v1/ops?durable=true", &add(1)).ok();
+    // It hears of it when it writes.
+    let refused = server.post("/v1/ops?durable=true", &add(1));
+    assert_eq!(refused.problem(503), "fenced");
+    assert_eq!(refused.json()["indeterminate"], true, "whether it was durable is not known");
+    let refused = server.post("/v1/ops", &add(1));
+    assert_eq!(refused.problem(503), "fenced");
+    assert_eq!(refused.json()["indeterminate"], false);
+    assert!(refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("eu-west-1")));
+    assert_eq!(server.get("/readyz").json()["not_ready"], json!(["fenced"]));
+    assert_eq!(server.get("/v1/status").ok()["ended"]["kind"], "fenced");
+    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/v1/objects/a").status, 200);
+    assert!(server.get("/metrics").text().contains("archipelago_fenced 1\n"));
+    assert_eq!(other.value("a"), 2);
+}
+
+/// What is under way when a server is stopped is answered, and nothing that it took is lost.
+#[test]
+fn a_server_that_stops_ends_what_it_has_begun() {
+    let bucket = Moody::new();
+    let mut server = Running::start(builder("eu-west-1", &bucket), options());
+    server.post("/v1/ops", &add(5)).ok();
+    bucket.set(Mood::Away);
+    let mut waiting = Connection::open(server.address);
+    let body = add(1).to_string();
+    waiting.send(&request("POST", "/v1/ops?durable=true", &[("Content-Type", "application/json")], body.as_bytes()));
+    until(|| server.replica.pn_counter("a").is_ok_and(|counter| counter.value() == 6));
+    // A connection that nobody uses holds up nothing.
+    let idle = Connection::open(server.address);
+    server.tell_to_stop();
+    bucket.set(Mood::Well);
+    assert_eq!(waiting.rest().expect("an answer").ok()["durable"], true);
+    assert!(idle.rest().is_none());
+    server.wait();
+    assert!(std::net::TcpStream::connect(server.address).is_err(), "nobody is taken any more");
+    server.runtime.block_on(server.replica.close()).expect("it closes");
+    let again = Running::start(builder("eu-west-1", &bucket), options());
+    assert_eq!(again.value("a"), 6);
+}
+
+#[test]
+fn a_peer_that_is_away_keeps_nobody_from_being_ready() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    theirs.set(Mood::Away);
+    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+    until(|| eu.get("/readyz").status == 200);
+    let alarms = eu.get("/v1/status").ok()["alarms"].clone();
+    assert!(alarms.as_array().is_some_and(|alarms| !alarms.is_empty()), "{alarms}");
+    eu.post("/v1/ops?durable=true", &add(1)).ok();
+}

@@ -1,0 +1,128 @@
+// The page: three regions, written through two of them, seen on the third; one cut off; a conflict resolved; all by keyboard where
+// a person would.
+
+import assert from "node:assert/strict";
+import { rename } from "node:fs/promises";
+import { join } from "node:path";
+
+import { freePorts, run, shot, start, test, until } from "./support.mjs";
+
+const REGIONS = ["us-east-1", "eu-west-1", "ap-southeast-1"];
+
+async function serve(folder, more = []) {
+  await run(folder, "init");
+  const ports = await freePorts(REGIONS.length);
+  const at = Object.fromEntries(REGIONS.map((region, index) => [region, `http://127.0.0.1:${ports[index]}`]));
+  const servers = {};
+  for (const region of REGIONS) {
+    const siblings = REGIONS.filter((other) => other !== region).flatMap((other) => ["--sibling", `${other}=${at[other]}`]);
+    servers[region] = start(folder, "serve", "--region", region, "--listen", at[region].slice("http://".length), ...siblings, ...more);
+  }
+  for (const region of REGIONS) await until(`${region} is ready`, async () => (await fetch(`${at[region]}/readyz`)).ok);
+  const post = async (region, ...operations) => {
+    const response = await fetch(`${at[region]}/v1/ops`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(operations),
+    });
+    assert.equal(response.status, 200, await response.text());
+  };
+  return { at, servers, post };
+}
+
+const add = (path, by) => ({ op: "add", kind: "pn_counter", path, by });
+const text = (page, selector) => page.locator(selector).innerText();
+
+await test("three regions and their pages", async (folder, { page, troubles }) => {
+  const { at, servers, post } = await serve(folder);
+  const [us, eu, ap] = REGIONS;
+  const seen = await page(`${at[ap]}/`);
+  await until("the page is ready", async () => (await text(seen, "#ready")) === "ready");
+  assert.equal(await seen.title(), `${ap} - Archipelago`);
+  assert.equal(await text(seen, "#region"), ap);
+
+  // What two regions write arrives on the page of the third, as text whatever it looks like.
+  await post(us, add("goals/Marta", 3), { op: "set", kind: "lww_register", path: "html", value: "<img src=x onerror=alert(1)>" });
+  await post(eu, add("goals/Marta", 4), add("goals/Pele", 5), add("<b>bold</b>", 1));
+  await until("both counts arrive", async () => /goals\/Marta\s+pn_counter\s+7/.test(await text(seen, "#objects")));
+  const objects = await text(seen, "#objects");
+  assert.match(objects, /goals\/Pele\s+pn_counter\s+5/);
+  assert.ok(objects.includes("<b>bold</b>") && objects.includes("<img src=x onerror=alert(1)>"), objects);
+  assert.equal(await seen.locator("#objects img, #objects b").count(), 0);
+
+  // The board moves as it happens.
+  const first = () => seen.locator("#board li").first().innerText();
+  assert.match(await first(), /goals\/Marta/);
+  await post(us, add("goals/Pele", 10));
+  await until("the first has changed", async () => /goals\/Pele\s+15/.test(await first()));
+
+  // Looking for some, with the keyboard alone.
+  await seen.locator("#prefix").focus();
+  await seen.keyboard.type("goals/P");
+  await seen.keyboard.press("Enter");
+  await until("only those are shown", async () => !(await text(seen, "#objects")).includes("Marta") && (await text(seen, "#objects")).includes("Pele"));
+  await seen.locator("#prefix").fill("");
+  await seen.keyboard.press("Enter");
+  await until("all are shown", async () => (await text(seen, "#objects")).includes("Marta"));
+  // Everything that can be used can be reached.
+  await seen.locator("body").click({ position: { x: 1, y: 1 } });
+  const reached = new Set();
+  for (let step = 0; step < 20; step += 1) {
+    await seen.keyboard.press("Tab");
+    reached.add(await seen.evaluate(() => document.activeElement?.id || document.activeElement?.textContent));
+  }
+  for (const name of ["prefix", "Look", eu, us, "The API"]) assert.ok(reached.has(name), `${name}: ${[...reached].join(" | ")}`);
+
+  // Each region sees each other one.
+  await until("every pair is up to date", async () =>
+    (await seen.locator("#matrix td.good").count()) === 6 && (await text(seen, "#matrix")).includes("up to date"));
+  assert.ok(await seen.locator("#alarms").isHidden());
+  assert.ok(await seen.locator("#access").isHidden(), "no token is asked for where none is needed");
+  await until("there are lines", async () => (await seen.locator("#lines polyline").count()) === 6);
+  assert.match(await text(seen, "#here"), /\$0\.\d+/);
+
+  // A region is cut off: its bucket is gone. It goes on, the others are told, and both say what to do.
+  await rename(join(folder, "buckets", eu), join(folder, "gone"));
+  await post(eu, { op: "set", kind: "lww_register", path: "motto", value: "of eu" });
+  await post(us, { op: "set", kind: "lww_register", path: "motto", value: "of us" });
+  await until("the alarm is raised", async () => (await text(seen, "#alarms")).includes(eu));
+  const alarms = await text(seen, "#alarms");
+  assert.match(alarms, /Mend what the bucket says/);
+  await until("the matrix shows it", async () => /unheard for \d/.test(await text(seen, "#matrix")));
+  await until("it is not ready", async () => (await (await fetch(`${at[eu]}/readyz`)).json()).not_ready.includes("bucket"));
+  await shot(seen, "cut-off");
+  await rename(join(folder, "gone"), join(folder, "buckets", eu));
+  await until("the alarm is over", async () => seen.locator("#alarms").isHidden(), 60_000);
+
+  // Both wrote while apart. One of the values is kept, with the keyboard.
+  await until("the conflict is shown", async () => (await seen.locator(".candidate").count()) === 2, 60_000);
+  await shot(seen, "conflict");
+  const keep = seen.getByRole("button", { name: 'Keep "of us" at motto' });
+  await keep.focus();
+  await seen.keyboard.press("Enter");
+  await until("it is resolved", async () => (await text(seen, "#conflicts")).includes("There is none"));
+  for (const region of REGIONS) {
+    await until(`${region} has it`, async () => {
+      const found = await (await fetch(`${at[region]}/v1/objects/motto`)).json();
+      return found.values[0].value === "of us";
+    });
+  }
+
+  // Light, dark, and narrow.
+  await shot(seen, "light");
+  await seen.emulateMedia({ colorScheme: "dark" });
+  await shot(seen, "dark");
+  await seen.setViewportSize({ width: 380, height: 800 });
+  const overflow = await seen.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `it is ${overflow} too wide`);
+  await shot(seen, "narrow");
+  assert.deepEqual(troubles, []);
+
+  // A server that is gone is told too. (The browser complains of that by itself.)
+  servers[us].kill("SIGTERM");
+  assert.equal(await servers[us].ended, 0, servers[us].complained);
+  await until("it is told", async () => (await text(seen, "#alarms")).includes("does not answer"));
+  for (const region of [eu, ap]) {
+    servers[region].kill("SIGTERM");
+    assert.equal(await servers[region].ended, 0, servers[region].complained);
+  }
+  await until("the page says so", async () => (await text(seen, "#ready")).includes("no answer"));
+});
