@@ -14,8 +14,7 @@ const running = new Set();
 
 // A command that goes on. It is stopped with the test, however that ends.
 export function start(folder, ...args) {
-  const other = typeof args[0] === "object" ? args.shift().command : command;
-  const child = spawn(other, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   child.said = "";
   child.complained = "";
