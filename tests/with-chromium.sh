@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests that need a browser: the page of the server in headless Chromium, driven by playwright-core, which is installed
 # beside the build. Needs Node.js 20 or later and Chromium (`CHROMIUM` says where, if not in the path), and a package registry
-# the first time. The command is built before, with the features given as arguments or else all of them. Screenshots are left
-# in the folder that the last line names.
+# the first time. The command is built before, with the features that the tests take. Screenshots are left in the folder that
+# the last line names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ if [[ $(cat "$tools/version" 2>/dev/null) != "$version" ]]; then
 fi
 
 profile=${PROFILE:-ci}
-cargo build --locked -p cli --profile "$profile" "$@"
+cargo build --locked --workspace --bins --tests --profile "$profile"
 export ARCHIPELAGO="$target/$profile/archipelago" CHROMIUM="$chromium" SCREENSHOTS="$tools/screenshots"
 export PLAYWRIGHT="$tools/node_modules/playwright-core/index.mjs"
 mkdir -p "$SCREENSHOTS"

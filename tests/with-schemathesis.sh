@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Has schemathesis read /openapi.json, and hold the server to it: requests that are right and wrong by it, and what comes of them. In
 # a virtual environment of its own. Needs Python 3.11 or later, and a package registry the first time. The command is built before,
-# with the features given as arguments or else all of them. `EXAMPLES` is how many requests of each sort there are.
+# with the features that the tests take. `EXAMPLES` is how many requests of each sort there are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ if ! cmp --silent "$pinned" "$venv/pinned"; then
 fi
 
 profile=${PROFILE:-ci}
-cargo build --locked -p cli --profile "$profile" "$@"
+cargo build --locked --workspace --bins --tests --profile "$profile"
 
 folder=$(mktemp -d)
 server=
