@@ -39,7 +39,7 @@ pub(crate) struct Serve {
     /// Let pages of this origin call the server from a browser; may be repeated
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     cors: Vec<String>,
-    /// Where the server of another region is, for the page: eu-west-1=https://eu.example.com:7070; may be repeated
+    /// Where the server of another region is, for the page; may be repeated
     #[arg(long, value_name = "REGION=ORIGIN", value_parser = sibling)]
     sibling: Vec<Sibling>,
     /// How many requests a second an address may make [default: no limit]
