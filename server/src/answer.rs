@@ -10,6 +10,7 @@ use axum::{
 use replica::Token;
 use serde::Serialize;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 use crate::{app::App, problem::Problem};
 
@@ -23,6 +24,14 @@ pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Result<Respon
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), advice)
     })?;
     Ok(typed(status, "application/json", body))
+}
+
+/// Does what takes long where nothing else waits for it.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|_| {
+        let advice = "This is a fault of the server. Report it.";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request was given up", advice).open()
+    })
 }
 
 /// An answer of some other type.

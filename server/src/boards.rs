@@ -5,9 +5,9 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use replica::Leaderboard;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
-use crate::{app::App, problem::Problem};
+use crate::{answer::aside, app::App, problem::Problem};
 
 /// How many leaderboards are kept. Each costs about 40 bytes for each of its counters, and something for each of their changes.
 const BOARDS_MAX: usize = 16;
@@ -32,8 +32,7 @@ impl Boards {
             return Ok(board);
         }
         let (replica, owned) = (app.replica.clone(), prefix.to_owned());
-        let made = spawn_blocking(move || replica.leaderboard(&owned)).await;
-        let board = made.map_err(|_| Problem::invalid("the request was given up"))??;
+        let board = aside(move || replica.leaderboard(&owned)).await??;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.iter().any(|kept| kept.board.prefix() == prefix) {
             if kept.len() >= BOARDS_MAX {

@@ -16,11 +16,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::{
-    answer::{Covered, json},
+    answer::{Covered, aside, json},
     app::App,
+    body::object,
     changed::{Changed, answer},
-    decode::Form,
-    ops::whole,
     problem::{Problem, Shown as ProblemShown},
     read::{Next, PAGE_MAX, after},
     text::Parameters,
@@ -95,11 +94,11 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     let (prefix, after) = (parameters.prefix()?.to_owned(), after(&parameters)?);
     let replica = app.replica.clone();
     // It looks at every object below the prefix.
-    let found = tokio::task::spawn_blocking(move || {
+    let found = aside(move || {
         let is_behind = |conflict: &Conflict| after.as_ref().is_none_or(|after| conflict.key > *after);
         replica.conflicts(&prefix).filter(is_behind).take(limit + 1).collect::<Vec<_>>()
     });
-    let mut found = found.await.map_err(|_| Problem::invalid("the request was given up"))?;
+    let mut found = found.await?;
     let is_whole = found.len() <= limit;
     found.truncate(limit);
     let next = found.last().filter(|_| !is_whole);
@@ -165,12 +164,7 @@ pub(crate) async fn resolve(
     body: Body,
 ) -> Result<Response, Problem> {
     let durable = Parameters::read(&uri, &["durable"])?.flag("durable")?;
-    if Form::of(&headers)? != Form::Json {
-        return Err(Problem::invalid("a resolution is one JSON object"));
-    }
-    let body = whole(body, &headers, &app.options.limits).await?;
-    let resolution: Resolution =
-        serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("not a resolution: {error}")))?;
+    let resolution: Resolution = object("a resolution", body, &headers, &app.options.limits).await?;
     check_path(&resolution.path).map_err(|invalid| Problem::invalid(invalid.to_string()))?;
     let kind = match resolution.kind.parse::<Kind>() {
         Ok(kind @ (Kind::LwwRegister | Kind::MvRegister)) => kind,
@@ -179,12 +173,11 @@ pub(crate) async fn resolve(
     let replica = app.replica.clone();
     let path = resolution.path.clone();
     // It looks at what is below the path too, if nothing is at it.
-    let live = tokio::task::spawn_blocking(move || {
+    let live = aside(move || {
         let at_path = replica.conflicts(&path).take_while(|conflict| conflict.key.path() == path);
         at_path.into_iter().find(|conflict| conflict.key.kind() == kind)
     });
-    let live = live.await.map_err(|_| Problem::invalid("the request was given up"))?;
-    let live = live.ok_or_else(|| changed("there is no conflict at this path any more"))?;
+    let live = live.await?.ok_or_else(|| changed("there is no conflict at this path any more"))?;
     let chosen = chosen(&resolution, &live)?;
     let written = app.replica.batch(|batch| {
         match (&chosen, kind) {

@@ -16,8 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::json,
     app::App,
-    decode::Form,
-    ops::whole,
+    body::object,
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
 };
@@ -64,12 +63,7 @@ pub(crate) async fn evict(
     body: Body,
 ) -> Result<Response, Problem> {
     Parameters::read(&uri, &[])?;
-    if Form::of(&headers)? != Form::Json {
-        return Err(Problem::invalid("an eviction is one JSON object"));
-    }
-    let body = whole(body, &headers, &app.options.limits).await?;
-    let eviction: Eviction =
-        serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("not an eviction: {error}")))?;
+    let eviction: Eviction = object("an eviction", body, &headers, &app.options.limits).await?;
     let at = eviction.at.as_deref().map(|at| {
         position(at)
             .ok_or_else(|| Problem::invalid("a position is two times eight hexadecimal digits, as 65a1b2c3/0000000f"))

@@ -1,6 +1,5 @@
-//! Hubs: one for each prefix that is watched. It turns each change into text once, whoever reads it, and keeps the last ones
+//! Hubs, one for each prefix that is watched: each change is text once, whoever reads it, and the last ones are kept.
 //! Layer 2.
-//! for those who come back.
 
 use core::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},

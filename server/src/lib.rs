@@ -26,6 +26,7 @@ mod access;
 mod answer;
 mod app;
 mod boards;
+mod body;
 mod changed;
 mod conflicts;
 mod decode;

@@ -7,23 +7,20 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, Uri},
     response::Response,
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use replica::{Batch, Written};
-use tokio::time::timeout;
 
 use crate::{
     access::Caller,
-    answer::Covered,
+    answer::{Covered, aside},
     app::App,
+    body::whole,
     changed::{Changed, answer, answer_again},
     decode::{Form, Operations, operations},
     describe::OperationsBody,
     keys::{Known, Once},
-    options::Limits,
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
 };
@@ -69,11 +66,7 @@ pub(crate) async fn post(
     let once = Once::read(&headers, &caller, &[&[form as u8], &body])?;
     let (known, applied) = if body.len() > ASIDE_BYTES {
         let app = app.clone();
-        let applied = tokio::task::spawn_blocking(move || apply(&app, form, &body, once)).await;
-        applied.map_err(|_| {
-            let advice = "This is a fault of the server. Report it.";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request was given up", advice).open()
-        })??
+        aside(move || apply(&app, form, &body, once)).await??
     } else {
         apply(&app, form, &body, once)?
     };
@@ -100,24 +93,4 @@ fn change(app: &App, read: &Operations, note: &dyn Fn(&mut Batch<'_>)) -> Result
         Ok(())
     });
     Ok(written?)
-}
-
-/// All of a body, if it is not too long.
-pub(crate) async fn whole(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Problem> {
-    let limit = limits.body_bytes;
-    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|said| said > limit as u64) {
-        return Err(Problem::too_long(limit));
-    }
-    let collected = timeout(limits.request, Limited::new(body, limit).collect()).await;
-    let collected = collected.map_err(|_| {
-        let advice = "Send the body faster, or less of it. Nothing was changed.";
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "late_body", "the body has not come in time", advice)
-    })?;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.downcast_ref::<LengthLimitError>().is_some() {
-            return Problem::too_long(limit);
-        }
-        Problem::invalid("the body has broken off")
-    })
 }

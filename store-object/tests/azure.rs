@@ -15,10 +15,12 @@
 //! - It has neither roles nor identities nor throttling, nor a hierarchical namespace. What these answer is played in
 //!   `alone`.
 
+mod emulated;
+
 use std::env;
 
 use bytes::Bytes;
-use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page};
+use replica::ports::{Answer, Bucket, BucketError, Created, Page};
 use store_object::{CloudBucket, CloudUrl};
 
 /// The account and the key that every Azurite has; both are in its documentation.
@@ -93,47 +95,21 @@ async fn azurite_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn azurite_conforms_under_a_prefix() {
-    let beside = opened("prefixed");
-    for key in ["a", "some/prefix", "some/prefiy/a", "some/prefix-/a"] {
-        assert_eq!(beside.create(key, Bytes::new()).await.expect("an answer"), Created::New);
-    }
-    tests::conformance::everything(&EndsEarly(opened("prefixed/some/prefix"))).await;
-    let read = beside.get("some/prefix/read/a").await.expect("an answer");
-    assert!(read.is_some(), "the prefix is where the keys are");
+    let below = EndsEarly(opened("prefixed/some/prefix"));
+    emulated::conforms_under_a_prefix(&opened("prefixed"), &below).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_is_missing_is_no_empty_one() {
     opened("checked").check("v1/log/").await.expect("it can be read");
-    let missing = opened("no-such-container");
-    for error in [
-        missing.check("").await.expect_err("there is none"),
-        missing.create("a", Bytes::new()).await.expect_err("there is none"),
-        missing.get("a").await.expect_err("there is none"),
-        missing.get_range("a", 0, 1).await.expect_err("there is none"),
-        missing.delete("a").await.expect_err("there is none"),
-        missing.folders("").await.expect_err("there is none"),
-    ] {
-        assert_eq!(error.outcome, Outcome::Refused, "{error}");
-        assert!(error.to_string().contains("there is no such bucket"), "{error}");
-    }
+    emulated::is_missing(&opened("no-such-container")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_key_is_refused_and_not_shown() {
     let key = KEY.replace("Eby8", "AAAA");
-    let wrong = opened_as("checked", ACCOUNT, &key);
-    for error in [
-        wrong.check("").await.expect_err("a wrong key"),
-        wrong.create("refused", Bytes::new()).await.expect_err("a wrong key"),
-        wrong.get("refused").await.expect_err("a wrong key"),
-        wrong.delete("refused").await.expect_err("a wrong key"),
-    ] {
-        assert_eq!(error.outcome, Outcome::Refused, "{error}");
-        assert!(error.to_string().contains("status=403 code=AuthorizationFailure"), "{error}");
-        assert!(!format!("{error:?} {wrong:?}").contains(&key[..20]), "{error:?}");
-    }
-    assert_eq!(opened("checked").get("refused").await.expect("an answer"), None);
+    let (wrong, right) = (opened_as("checked", ACCOUNT, &key), opened("checked"));
+    emulated::is_refused(&wrong, &right, "status=403 code=AuthorizationFailure", &key[..20]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,12 +8,14 @@
 //! what it does without help is the last test here. Credentials it takes as they come, and the translator one token
 //! alone.
 
+mod emulated;
+
 use std::env;
 
 use bytes::Bytes;
 use replica::{
     ErrorKind, Replica,
-    ports::{Bucket, Created, Outcome},
+    ports::{Bucket, Outcome},
 };
 use store_object::{CloudBucket, CloudUrl};
 
@@ -34,46 +36,19 @@ async fn fake_gcs_server_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fake_gcs_server_conforms_under_a_prefix() {
-    let beside = opened("prefixed");
-    for key in ["a", "some/prefix", "some/prefiy/a", "some/prefix-/a"] {
-        assert_eq!(beside.create(key, Bytes::new()).await.expect("an answer"), Created::New);
-    }
-    tests::conformance::everything(&opened("prefixed/some/prefix")).await;
-    let read = beside.get("some/prefix/read/a").await.expect("an answer");
-    assert!(read.is_some(), "the prefix is where the keys are");
+    emulated::conforms_under_a_prefix(&opened("prefixed"), &opened("prefixed/some/prefix")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_missing_is_no_empty_one() {
     opened("checked").check("v1/log/").await.expect("it can be read");
-    let missing = opened("no-such-bucket");
-    for error in [
-        missing.check("").await.expect_err("there is none"),
-        missing.create("a", Bytes::new()).await.expect_err("there is none"),
-        missing.get("a").await.expect_err("there is none"),
-        missing.get_range("a", 0, 1).await.expect_err("there is none"),
-        missing.delete("a").await.expect_err("there is none"),
-        missing.folders("").await.expect_err("there is none"),
-    ] {
-        assert_eq!(error.outcome, Outcome::Refused, "{error}");
-        assert!(error.to_string().contains("there is no such bucket"), "{error}");
-    }
+    emulated::is_missing(&opened("no-such-bucket")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_is_refused_and_not_shown() {
-    let wrong = opened_at("ARCHIPELAGO_TEST_GCS", "checked", "hunter2");
-    for error in [
-        wrong.check("").await.expect_err("a wrong token"),
-        wrong.create("refused", Bytes::new()).await.expect_err("a wrong token"),
-        wrong.get("refused").await.expect_err("a wrong token"),
-        wrong.delete("refused").await.expect_err("a wrong token"),
-    ] {
-        assert_eq!(error.outcome, Outcome::Refused, "{error}");
-        assert!(error.to_string().contains("does not believe these credentials"), "{error}");
-        assert!(!format!("{error:?} {wrong:?}").contains("hunter2"), "{error:?}");
-    }
-    assert_eq!(opened("checked").get("refused").await.expect("an answer"), None);
+    let (wrong, right) = (opened_at("ARCHIPELAGO_TEST_GCS", "checked", "hunter2"), opened("checked"));
+    emulated::is_refused(&wrong, &right, "does not believe these credentials", "hunter2").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,4 +46,4 @@ pub use bucket::S3Bucket;
 pub use hints::{DeadLetter, DeadLetters, Poison, Queue, QueueState, QueueUrl, Replayed, Source, SqsHints};
 #[cfg(feature = "provision")]
 pub use provision::{Cloud, Difference, Fault, Part, Plan, Role, Site};
-pub use url::{PREFIX_BYTES_MAX, S3Url};
+pub use url::S3Url;

@@ -3,11 +3,8 @@
 use core::{fmt, str::FromStr};
 use std::net::IpAddr;
 
-use replica::ports::{BucketError, Outcome, SEGMENT_BYTES_MAX, check_key};
+use replica::ports::{BucketError, Outcome, own_prefix};
 use url::{Host, Url, form_urlencoded};
-
-/// The longest prefix, in bytes: with the longest key of the engine it still makes a key of S3, which has 1,024.
-pub const PREFIX_BYTES_MAX: usize = 123;
 
 /// A bucket on S3, or on what speaks its protocol.
 ///
@@ -18,7 +15,7 @@ pub const PREFIX_BYTES_MAX: usize = 123;
 /// # Ok::<(), replica::ports::BucketError>(())
 /// ```
 ///
-/// After the bucket comes the prefix under which all keys lie, of `A-Z a-z 0-9 . _ - /` and at most [`PREFIX_BYTES_MAX`]
+/// After the bucket comes the prefix under which all keys lie, of `A-Z a-z 0-9 . _ - /` and at most [`PREFIX_BYTES_MAX`](replica::ports::PREFIX_BYTES_MAX)
 /// bytes. Then come any of these, each at most once, with `%` before the two digits of what a URL cannot hold:
 ///
 /// | parameter | meaning | without it |
@@ -175,7 +172,7 @@ impl FromStr for S3Url {
         check_bucket(bucket)?;
         let mut url = Self {
             bucket: bucket.to_owned(),
-            prefix: checked_prefix(prefix)?,
+            prefix: own_prefix(prefix).map_err(refused)?,
             region: None,
             endpoint: None,
             profile: None,
@@ -325,20 +322,6 @@ fn check_bucket(bucket: &str) -> Result<(), BucketError> {
     Ok(())
 }
 
-fn checked_prefix(prefix: &str) -> Result<String, BucketError> {
-    let folder = prefix.strip_suffix('/').unwrap_or(prefix);
-    if prefix.is_empty() {
-        return Ok(String::new());
-    }
-    if folder.len() > PREFIX_BYTES_MAX || check_key(folder).is_err() {
-        return Err(refused(format!(
-            "a prefix is at most {PREFIX_BYTES_MAX} bytes of A-Z a-z 0-9 . _ -, in segments of at most {SEGMENT_BYTES_MAX} \
-             with one `/` between them, none `.` or `..`: prefix={prefix:?}"
-        )));
-    }
-    Ok(format!("{folder}/"))
-}
-
 fn checked_region(region: String) -> Result<String, BucketError> {
     if region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
         return Ok(region);
@@ -400,7 +383,8 @@ fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<(), BucketError> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the host is this machine: what goes there is seen by nobody else.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

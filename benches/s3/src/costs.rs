@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use benches::report::Table;
 use replica::{Replica, Settings};
-use servers::Meter;
+use servers::{Meter, Random};
 use tokio::{join, time::Instant};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 const TOLERANCE: f64 = 0.1;
 
 /// How many counters are counted.
-const PATHS: u64 = 100_000;
+const PATHS: usize = 100_000;
 
 /// What was counted while a writer changed something so often.
 struct Counted {
@@ -65,8 +65,8 @@ async fn writing(what: &str, time: Duration, period: Duration, changes: u64, byt
     }
     let writer = world.open(WRITER, &settings, false).await;
     let reader = world.open(READER, &settings, hears).await;
-    let mut random = 1;
-    write(&writer, &mut random, changes);
+    let random = Random::new(1);
+    write(&writer, &random, changes);
     reader.wait_for(&writer.token()).await.expect("it arrives");
     tokio::time::sleep(Duration::from_secs(2)).await;
 
@@ -77,7 +77,7 @@ async fn writing(what: &str, time: Duration, period: Duration, changes: u64, byt
     let began = Instant::now();
     let mut next = began;
     while began.elapsed() < time {
-        write(&writer, &mut random, changes);
+        write(&writer, &random, changes);
         next += period;
         tokio::time::sleep_until(next).await;
     }
@@ -109,7 +109,7 @@ async fn idle(time: Duration) -> Counted {
     settings.poll_min = Duration::from_secs(1);
     settings.poll_max = Duration::from_secs(1);
     let writer = world.open(WRITER, &settings, false).await;
-    write(&writer, &mut 1, 1);
+    write(&writer, &Random::new(1), 1);
     writer.flush().await.expect("it is written");
     let reader = world.open(READER, &settings, true).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -133,10 +133,9 @@ fn deletes(meter: &Meter) -> u64 {
     meter.of("DeleteMessage").requests + meter.of("DeleteMessageBatch").requests
 }
 
-fn write(replica: &Replica, random: &mut u64, changes: u64) {
+fn write(replica: &Replica, random: &Random, changes: u64) {
     for _ in 0..changes {
-        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let path = benches::engine::path(((*random >> 33) % PATHS) as usize);
+        let path = benches::engine::path(random.below(PATHS));
         replica.pn_counter(&path).and_then(|counter| counter.add(1)).expect("room");
     }
 }

@@ -7,6 +7,7 @@ use benches::{
     report::{Table, thousands},
 };
 use replica::{Replica, Settings};
+use servers::{Fault, Random, Rule};
 use tokio::time::Instant;
 
 use crate::{
@@ -39,17 +40,14 @@ enum Content {
 impl Content {
     /// Writes so many objects, in pieces that fit into what may wait.
     async fn fill(self, replica: &Replica, count: usize) {
-        let mut random = 7_u64;
+        let random = Random::new(7);
         let mut content = vec![0; CONTENT_BYTES];
         for number in 0..count {
             let path = path(number);
             let written = match self {
                 Self::Counters => replica.pn_counter(&path).and_then(|counter| counter.add(1)).map(drop),
                 Self::Registers => {
-                    for bytes in content.chunks_exact_mut(8) {
-                        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                        bytes.copy_from_slice(&(random ^ random >> 29).to_le_bytes());
-                    }
+                    content.fill_with(|| random.below(256) as u8);
                     replica.lww_register::<[u8]>(&path).and_then(|register| register.set(&content)).map(drop)
                 }
             };
@@ -81,7 +79,7 @@ async fn bootstrap(table: &mut Table, content: Content, count: usize, latency: D
     content.fill(&writer, count).await;
     writer.close().await.expect("it leaves a snapshot");
     if !latency.is_zero() {
-        world.s3.faults().add(servers::Rule::new(servers::Fault::Delay { least: latency, most: latency }));
+        world.s3.faults().add(Rule::new(Fault::Delay { least: latency, most: latency }));
     }
     world.s3.meter().reset();
     let told = newcomer::start(&world, &world.url(WRITER).to_string()).await;

@@ -191,6 +191,9 @@ impl StdError for BucketError {
 /// The longest key, in bytes: what the strictest store takes (1,024), less room for a prefix of the bucket's own.
 pub const KEY_BYTES_MAX: usize = 900;
 
+/// The longest prefix of a bucket's own, in bytes: with a `/` and the longest key it still is what the strictest store takes.
+pub const PREFIX_BYTES_MAX: usize = 1_024 - 1 - KEY_BYTES_MAX;
+
 /// The longest segment of a key, in bytes: the longest name of a file.
 pub const SEGMENT_BYTES_MAX: usize = 255;
 
@@ -216,6 +219,25 @@ pub fn check_key(key: &str) -> Result<(), BucketError> {
         }
     }
     Ok(())
+}
+
+/// The prefix under which a bucket keeps all of its keys, as they begin: empty, or with one `/` at its end.
+///
+/// # Errors
+///
+/// What such a prefix is, when it is none.
+pub fn own_prefix(prefix: &str) -> Result<String, String> {
+    let folder = prefix.strip_suffix('/').unwrap_or(prefix);
+    if prefix.is_empty() {
+        return Ok(String::new());
+    }
+    if folder.len() > PREFIX_BYTES_MAX || check_key(folder).is_err() {
+        return Err(format!(
+            "a prefix is at most {PREFIX_BYTES_MAX} bytes of A-Z a-z 0-9 . _ -, in segments of at most {SEGMENT_BYTES_MAX} \
+             with one `/` between them, none `.` or `..`: prefix={prefix:?}"
+        ));
+    }
+    Ok(format!("{folder}/"))
 }
 
 /// Checks that a prefix is one that can be listed: empty, or a key with a `/` behind it.

@@ -2,12 +2,8 @@
 
 use core::{fmt, str::FromStr};
 
-use replica::ports::{BucketError, Outcome, SEGMENT_BYTES_MAX, check_key};
+use replica::ports::{BucketError, Outcome, own_prefix};
 use url::{Host, Url, form_urlencoded};
-
-/// The longest prefix, in bytes: with the longest key of the engine it still makes a name that both services take
-/// (1,024).
-const PREFIX_BYTES_MAX: usize = 123;
 
 /// Who keeps the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +112,7 @@ impl FromStr for CloudUrl {
             return Err(refused("write `%23` for `#`"));
         }
         check_bucket(service, bucket)?;
-        let prefix = checked_prefix(prefix)?;
+        let prefix = own_prefix(prefix).map_err(refused)?;
         let mut url =
             Self { service, bucket: bucket.to_owned(), prefix, account: None, endpoint: None, allow_http: false };
         let mut known: Vec<String> = Vec::new();
@@ -198,20 +194,6 @@ fn check_bucket(service: Service, bucket: &str) -> Result<(), BucketError> {
         return refuse("its name begins and ends with a letter or digit, and has no two dots or hyphens in a row");
     }
     Ok(())
-}
-
-fn checked_prefix(prefix: &str) -> Result<String, BucketError> {
-    let folder = prefix.strip_suffix('/').unwrap_or(prefix);
-    if prefix.is_empty() {
-        return Ok(String::new());
-    }
-    if folder.len() > PREFIX_BYTES_MAX || check_key(folder).is_err() {
-        return Err(refused(format!(
-            "a prefix is at most {PREFIX_BYTES_MAX} bytes of A-Z a-z 0-9 . _ -, in segments of at most {SEGMENT_BYTES_MAX} \
-             with one `/` between them, none `.` or `..`: prefix={prefix:?}"
-        )));
-    }
-    Ok(format!("{folder}/"))
 }
 
 fn checked_account(account: &str) -> Result<String, BucketError> {

@@ -4,7 +4,9 @@
 use core::{fmt, str::FromStr};
 
 use replica::ports::{BucketError, Outcome};
-use url::{Host, Url, form_urlencoded};
+use url::{Url, form_urlencoded};
+
+use crate::url::is_loopback;
 
 /// A queue on SQS, or on what speaks its protocol.
 ///
@@ -220,15 +222,9 @@ fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<(), BucketError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("`endpoint` holds credentials; leave them out, they come from the usual chain of AWS"));
     }
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     match url.scheme() {
         "https" => Ok(()),
-        "http" if allow_http || is_loopback => Ok(()),
+        "http" if allow_http || is_loopback(&url) => Ok(()),
         "http" => Err(refused(format!(
             "plain HTTP would show everything to the network; use `https://`, or allow it with `allow_http=yes`: \
              endpoint={endpoint:?}"

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use servers::{Fault, Refusal, Rule};
+use servers::{Fault, Random, Refusal, Rule};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -44,7 +44,7 @@ const AWAY_MAX: Duration = Duration::from_secs(180);
 /// Lets it blow for so long, and then clears all.
 pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts: Duration) -> Result<Weather, String> {
     let mut weather = Weather::default();
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let random = Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     if let Some(server) = world.server() {
         let faults = server.faults();
         faults.seed(seed);
@@ -102,18 +102,5 @@ pub(crate) async fn blow(world: &World, fleet: &mut Fleet<'_>, seed: u64, lasts:
 impl Weather {
     fn count(&mut self, what: &'static str) {
         *self.done.entry(what).or_default() += 1;
-    }
-}
-
-/// SplitMix64 (Steele and others, 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
     }
 }

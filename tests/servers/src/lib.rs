@@ -41,6 +41,7 @@ pub use cloud::{Cloud, Keys};
 pub use deliveries::{Delivered, Deliveries, Troubles};
 pub use faults::{Fault, Faults, Refusal, Rule};
 pub use meter::{Count, Meter};
+pub use random::Random;
 pub use s3::S3Server;
 pub use sns::SnsServer;
 pub use sqs::SqsServer;

@@ -2,12 +2,14 @@
 
 use std::{sync::Mutex, time::Duration};
 
-/// SplitMix64, shared by all requests of a server.
+/// SplitMix64 (Steele and others, 2014), shared by all requests of a server.
 #[derive(Debug)]
-pub(crate) struct Random(Mutex<u64>);
+pub struct Random(Mutex<u64>);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// What comes of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(Mutex::new(seed))
     }
 
@@ -27,8 +29,13 @@ impl Random {
         unit < rate
     }
 
-    /// A number below a bound, which is not 0.
-    pub(crate) fn below(&self, bound: usize) -> usize {
+    /// A number below a bound.
+    ///
+    /// # Panics
+    ///
+    /// When the bound is 0.
+    #[must_use]
+    pub fn below(&self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).expect("it is below a usize")
     }
 
