@@ -7,7 +7,10 @@ use crdt_core::planted::{Mutant, is_planted};
 use blake3::{Hash, Hasher};
 use bytes::Bytes;
 
-use super::error::{DecodeError, EncodeError, Place};
+use super::{
+    compression::{compress, decompress},
+    error::{DecodeError, EncodeError, Place},
+};
 
 /// The first bytes of every object.
 pub const MAGIC: [u8; 4] = *b"\x89APL";
@@ -24,16 +27,8 @@ pub const TRAILER_BYTES: usize = 32;
 /// The longest control record: what a manifest with the lineages of a long life may have.
 pub const CONTROL_BYTES_MAX: usize = 8 << 20;
 
-/// A body may expand to this much, and to [`EXPANSION_MAX`] times what is stored beside it.
-const EXPANSION_FREE: usize = 64 << 10;
-
-/// SUBTLE: without it 500 bytes could make a reader allocate 16 MiB. A body that would shrink further is stored as it is.
-const EXPANSION_MAX: usize = 64;
-
 const FLAG_ZSTD: u8 = 1;
 const FLAG_KEYED: u8 = 2;
-
-const ZSTD_LEVEL: i32 = 1;
 
 /// A secret that all replicas share: with it only they can write what the others believe.
 #[derive(Clone)]
@@ -138,20 +133,6 @@ fn check_size(bytes: usize, limit: usize) -> Result<(), EncodeError> {
     if bytes > limit { Err(EncodeError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
-/// The compressed body if that pays: at least an eighth smaller, or it is not worth a reader's time.
-fn compress(body: &[u8]) -> Option<Vec<u8>> {
-    if body.len() < 64 {
-        return None;
-    }
-    let compressed = zstd::bulk::compress(body, ZSTD_LEVEL).ok()?;
-    let pays = compressed.len() <= body.len() - body.len() / 8;
-    (pays && body.len() <= expansion_max(compressed.len())).then_some(compressed)
-}
-
-const fn expansion_max(stored: usize) -> usize {
-    EXPANSION_FREE + stored.saturating_mul(EXPANSION_MAX)
-}
-
 fn trailer(object: &[u8], bucket_key: &str, mac: Option<&MacKey>) -> Hash {
     let mut hasher = mac.map_or_else(Hasher::new, |key| Hasher::new_keyed(&key.0));
     hasher.update(object);
@@ -237,24 +218,6 @@ fn read_u32(prefix: &[u8; PREFIX_BYTES], at: usize) -> usize {
     u32::from_le_bytes(bytes) as usize
 }
 
-/// Exactly `size` bytes from exactly one frame.
-///
-/// The output buffer serves as the window, so the frame's own window is never allocated, and nothing is written beyond
-/// `size`.
-fn decompress(stored: &[u8], size: usize) -> Result<Bytes, &'static str> {
-    if size > expansion_max(stored.len()) {
-        return Err("the body would expand beyond the limit");
-    }
-    if zstd::zstd_safe::find_frame_compressed_size(stored) != Ok(stored.len()) {
-        return Err("the body is not exactly one zstd frame");
-    }
-    let mut body = Vec::with_capacity(size);
-    match zstd::zstd_safe::decompress(&mut body, stored) {
-        Ok(written) if written == size && body.len() == size => Ok(body.into()),
-        _ => Err("the body does not decompress to its size"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,17 +283,6 @@ mod tests {
         let hash = trailer(&object[..signed], "v1/x", None);
         object[signed..].copy_from_slice(hash.as_bytes());
         object.into()
-    }
-
-    #[test]
-    fn a_body_that_would_expand_beyond_the_limit_is_refused_before_it_does() {
-        let bomb = zstd::bulk::compress(&vec![0; 16 << 20], 1).unwrap();
-        assert_eq!(decompress(&bomb, 16 << 20), Err("the body would expand beyond the limit"));
-        let small = zstd::bulk::compress(&[0; 1_000], 1).unwrap();
-        assert!(decompress(&small, 1_000).is_ok());
-        assert!(decompress(&small, 999).is_err());
-        assert!(decompress(&small, 1_001).is_err());
-        assert_eq!(decompress(&[small.clone(), small].concat(), 1_000), Err("the body is not exactly one zstd frame"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod bytes;
 mod column_reader;
 mod columns;
+mod compression;
 mod control;
 mod dictionary;
 mod envelope;

@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     /// Where the log goes on behind it: `None` for a segment, and for a seal that names no next epoch.
     pub(crate) next_epoch: Option<u32>,
     pub(crate) is_segment: bool,
+    /// When it was cut, as its author's clock says.
+    pub(crate) hlc: u64,
     /// What its author had published when it was cut.
     pub(crate) seen: Seen,
     /// What its author had acknowledged.
@@ -102,7 +104,8 @@ impl Ledger {
         };
         let branch = self.branch.get(&home).copied().unwrap_or(0);
         let (seen, ack) = (self.seen(&header.frontier), self.seen(&header.ack));
-        Some(Entry { next_epoch, is_segment, seen, ack, branch, is_there: true })
+        let hlc = u64::from(header.hlc);
+        Some(Entry { next_epoch, is_segment, hlc, seen, ack, branch, is_there: true })
     }
 
     /// Reads a manifest.

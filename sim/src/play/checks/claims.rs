@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use replica::{
-    Dot, ErrorKind, MarkValue,
-    log::{LogObject, decode},
-};
+use replica::{ErrorKind, MarkValue};
 
 use crate::{
     history::{Log, Seen},
     play::{Broken, INGESTED, Play, key_of, life::lock},
     story::Act,
 };
+
+use super::has_moved;
 
 /// How far every log has been looked at.
 #[derive(Debug, Default)]
@@ -72,17 +71,10 @@ impl Claims {
     /// Looks at the next object of a log. False if it is not there, or speaks of what has not been looked at.
     fn step(&mut self, play: &Play<'_>, log: Log) -> Result<bool, Broken> {
         let at = self.logs.get(&log).map_or(0, |reached| reached.next);
-        // What nobody could read is not in the ledger either.
-        if !play.ledger.entries.contains_key(&(log, at)) {
-            return Ok(false);
-        }
-        let reached = self.logs.get(&log).cloned().unwrap_or_default();
-        let key = key_of(&play.members[log].name, at);
-        let Some(object) = play.stores[play.members[log].home].created(&key) else { return Ok(false) };
-        let Ok(object) = decode(&object, &key, None) else { return Ok(false) };
-        let header = object.header();
-        let known = |dot: Dot| Some((*play.ledger.ids.get(&dot.replica)?, u64::from(dot.position)));
-        let published: Seen = header.frontier.iter().filter_map(known).collect();
+        // What nobody could read is not in the ledger.
+        let Some(entry) = play.ledger.entries.get(&(log, at)) else { return Ok(false) };
+        let reached = self.logs.entry(log).or_default();
+        let published = &entry.seen;
         let mut after = reached.time;
         for (of, position) in published.iter().filter(|(of, _)| **of != log) {
             match self.times.get(&(*of, *position)) {
@@ -91,27 +83,26 @@ impl Claims {
             }
         }
         if let Some((of, before)) = reached.published.iter().find(|(of, before)| published.get(of) < Some(before)) {
+            let key = key_of(&play.members[log].name, at);
             let seen = format!("{key} has published {:x?} of log {of}, and {before:x} before", published.get(of));
             return Err(("published frontiers grow", "what a log has published stays published", seen));
         }
         let mut time = after;
-        let next = match &object {
-            LogObject::Segment(_) => {
-                let own = u64::from(header.hlc);
-                if own < after && are_clocks_near(play) {
-                    let seen = format!("{key} was cut at {own:x}, and had applied what was written at {after:x}");
-                    return Err(("the clock follows", "a clock is never behind what is merged", seen));
-                }
-                time = time.max(own);
-                at + 1
+        if entry.is_segment {
+            if entry.hlc < after && are_clocks_near(play) {
+                let key = key_of(&play.members[log].name, at);
+                let seen = format!("{key} was cut at {:x}, and had applied what was written at {after:x}", entry.hlc);
+                return Err(("the clock follows", "a clock is never behind what is merged", seen));
             }
-            LogObject::Seal(found) => match found.seal().next_epoch {
-                Some(epoch) => u64::from(epoch) << 32,
-                None => u64::MAX,
-            },
+            time = time.max(entry.hlc);
+        }
+        let next = match entry.next_epoch {
+            _ if entry.is_segment => at + 1,
+            Some(epoch) => u64::from(epoch) << 32,
+            None => u64::MAX,
         };
         self.times.insert((log, at), time);
-        self.logs.insert(log, Reached { next, time, published });
+        *reached = Reached { next, time, published: published.clone() };
         Ok(true)
     }
 }
@@ -139,9 +130,11 @@ fn nobody_is_stopped_for_nothing(play: &Play<'_>, log: Log) -> Result<(), Broken
 
 /// What a replica has ingested is marked exactly as far as it is counted.
 fn marks_are_with_their_changes(play: &Play<'_>, log: Log) -> Result<(), Broken> {
-    let Some((replica, view)) = play.view(log) else { return Ok(()) };
-    let ingested = format!("{INGESTED}{log}");
-    for object in play.history.objects().filter(|(path, _)| *path == ingested) {
+    if !has_moved(play, log) {
+        return Ok(());
+    }
+    for object in play.history.objects_at(&format!("{INGESTED}{log}")) {
+        let Some((replica, view)) = play.view(log) else { return Ok(()) };
         let counted = play.history.last_count(&view, object).map(i64::unsigned_abs);
         let marked = replica.mark(&object.0).map(|mark| mark.value);
         if marked != counted.map(MarkValue::Number) {

@@ -15,7 +15,7 @@ use super::{
     Broken, Play, key_of,
     life::{Life, lock},
 };
-use crate::history::{Known, Log, Object, Seen, Sort, Truth, Truths, View};
+use crate::history::{Log, Must, Object, Seen, Sort, Truth, Truths, View};
 
 /// What holds of the view of one replica at any time.
 pub(super) fn of_view(play: &mut Play<'_>, log: Log) -> Result<(), Broken> {
@@ -155,8 +155,11 @@ fn values_are_those_of_the_history(
     known.turn_to(&play.history, view);
     for (number, object) in play.history.numbered() {
         if is_closed {
-            let known = known.of(&play.history, view, (number, object));
-            let (read, Known { truth, last_writes, .. }) = (reader.read(object), known);
+            let Must { truth, last_writes, is_due } = known.of(&play.history, view, (number, object));
+            if !is_due {
+                continue;
+            }
+            let read = reader.read(object);
             if !is_true(object, &read, truth) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
                 let seen =
@@ -201,17 +204,20 @@ pub(super) fn equal_frontiers_mean_equal_values(play: &mut Play<'_>) -> Result<(
     if !play.there().any(|(log, _)| has_moved(play, log)) {
         return Ok(());
     }
-    let view = |(log, _)| play.view(log).map(|(replica, view)| (log, replica, view.seen));
-    let views: Vec<(Log, Replica, Seen)> = play.there().filter_map(view).collect();
+    let live = |(log, _)| play.live(log).map(|(_, replica)| (log, replica));
+    let replicas: Vec<(Log, Replica)> = play.there().filter_map(live).collect();
     let has_pending = |replica: &Replica| replica.status().pending_bytes > 0;
-    for (number, (log, replica, seen)) in views.iter().enumerate() {
-        for (other, theirs, their_seen) in &views[number + 1..] {
-            if seen != their_seen || play.compared.get(&(*log, *other)) == Some(seen) {
+    for (number, (log, replica)) in replicas.iter().enumerate() {
+        for (other, theirs) in &replicas[number + 1..] {
+            if !has_moved(play, *log) && !has_moved(play, *other) {
                 continue;
             }
-            if has_pending(replica) || has_pending(theirs) {
+            let seen = |log: &Log| play.members[*log].life.as_ref().map(|life| &life.seen);
+            let Some(seen) = seen(log).filter(|both| Some(*both) == seen(other)) else { continue };
+            if play.compared.get(&(*log, *other)) == Some(seen) || has_pending(replica) || has_pending(theirs) {
                 continue;
             }
+            let seen = &seen.clone();
             play.compared.insert((*log, *other), seen.clone());
             play.points.reach("two regions have one frontier");
             // A log that was written twice over under one position is lost history, which is refused later.

@@ -4,12 +4,16 @@
 //! It knows what was done, under which position of which log, and what its author had seen. It keeps everything for ever,
 //! tombstones included, and shares no code with what it checks: a position is a number to it, and a dot nothing.
 
+mod truths;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use truths::{Must, Truths};
 
 /// A log, by its number in the history.
 pub type Log = usize;
@@ -104,41 +108,10 @@ pub enum Truth {
 struct Done {
     /// Its events, in the order in which they were recorded.
     events: Vec<usize>,
-    /// Their positions in each log, in order.
-    positions: BTreeMap<Log, Vec<u64>>,
+    /// Those of them that deleted it.
+    deletions: Vec<usize>,
     /// How often something was done to it, or came into a bucket.
     changes: u64,
-}
-
-/// What a view must show, as far as it was worked out: it stays as long as what it stands on does.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Truths {
-    /// By the numbers of the objects.
-    known: Vec<Option<Known>>,
-    /// How much had been done when it was looked at last, and what the view held then.
-    at: (u64, Seen),
-    /// How often that was something else than before.
-    turns: u64,
-}
-
-/// What an object must read as.
-#[derive(Clone, Debug)]
-pub(crate) struct Known {
-    ground: Ground,
-    /// The turn in which the ground was found to be this.
-    turn: u64,
-    /// What must be there.
-    pub(crate) truth: Truth,
-    /// Where all clocks are right: the writes of which a register reads as one.
-    pub(crate) last_writes: BTreeSet<u16>,
-}
-
-/// What decides which of an object's events a view holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Ground {
-    changes: u64,
-    /// Of each log that has any, how many of their positions are in the view.
-    held: Vec<usize>,
 }
 
 /// Everything that was ever done.
@@ -178,10 +151,10 @@ impl History {
         self.changes += 1;
         let done = &mut self.done[number];
         done.events.push(event);
+        if did == Did::Delete {
+            done.deletions.push(event);
+        }
         done.changes += 1;
-        let positions = done.positions.entry(log).or_default();
-        // After a crash a log may go on behind what was lost.
-        positions.insert(positions.partition_point(|other| *other <= position), position);
         self.events.push(Event { process, log, position, did, seen, is_published, at: self.now });
     }
 
@@ -218,7 +191,13 @@ impl History {
         self.objects.keys()
     }
 
-    /// The same with their numbers.
+    /// Those at one path.
+    pub(crate) fn objects_at(&self, path: &str) -> impl Iterator<Item = &Object> {
+        let at = |sort| (path.to_owned(), sort);
+        self.objects.range(at(Sort::Grows)..=at(Sort::Set)).map(|(object, _)| object)
+    }
+
+    /// Every one of them, with its number.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Object)> {
         self.objects.iter().map(|(object, number)| (*number, object))
     }
@@ -269,11 +248,16 @@ impl History {
     #[must_use]
     pub fn last_writes(&self, view: &View, object: &Object) -> BTreeSet<u16> {
         let held = self.held(view, object);
-        let at_ms = |event: usize| self.events[event].at.as_millis();
-        let standing: Vec<(usize, u16)> = self.standing_writes(&held).collect();
-        let last = standing.iter().map(|(event, _)| at_ms(*event)).max();
-        let of_the_last = standing.into_iter().filter(|(event, _)| Some(at_ms(*event)) == last);
-        of_the_last.map(|(_, value)| value).collect()
+        let standing: Vec<usize> = self.standing_writes(&held).map(|(event, _)| event).collect();
+        self.last_of(&standing)
+    }
+
+    /// Of these operations the writes made in the last millisecond in which one was.
+    fn last_of(&self, standing: &[usize]) -> BTreeSet<u16> {
+        let standing = standing.iter().map(|event| &self.events[*event]);
+        let last = standing.clone().map(|event| event.at.as_millis()).max();
+        let of_the_last = standing.filter(|event| Some(event.at.as_millis()) == last);
+        of_the_last.filter_map(|event| if let Did::Write(value) = event.did { Some(value) } else { None }).collect()
     }
 
     /// Of these operations on a register the writes that no other one of them has seen and superseded.
@@ -293,7 +277,10 @@ impl History {
     /// author had not seen: then nothing of it is there, whatever the view lacks of other objects.
     #[must_use]
     pub fn is_deleted(&self, view: &View, object: &Object) -> bool {
-        let of_it = self.done_to(object);
+        let Some(Done { events: of_it, deletions, .. }) = self.objects.get(object).map(|number| &self.done[*number])
+        else {
+            return false;
+        };
         let is_deletion = |event: &usize| self.events[*event].did == Did::Delete;
         let holds = |event: usize| self.holds(view, &self.events[event]);
         let undoes_all = |deletion: &usize| {
@@ -302,7 +289,7 @@ impl History {
                 false => event == deletion || is_deletion(event) || !holds(*event),
             })
         };
-        of_it.iter().filter(|event| is_deletion(event)).any(|deletion| holds(*deletion) && undoes_all(deletion))
+        deletions.iter().any(|deletion| holds(*deletion) && undoes_all(deletion))
     }
 
     /// What was done to an object, one line for each operation.
@@ -344,48 +331,6 @@ impl History {
     }
 }
 
-impl Done {
-    /// Of each log that has any, how many of their positions are in a view.
-    fn held<'a>(&'a self, view: &'a View) -> impl Iterator<Item = usize> + 'a {
-        let held = |(log, positions): (&Log, &Vec<u64>)| {
-            view.seen.get(log).map_or(0, |seen| positions.partition_point(|position| position <= seen))
-        };
-        self.positions.iter().map(held)
-    }
-}
-
-impl Truths {
-    /// To be called before [`of`](Self::of), with a view that is always that of the same party.
-    pub(crate) fn turn_to(&mut self, history: &History, view: &View) {
-        if self.at.0 != history.changes || self.at.1 != view.seen {
-            self.at = (history.changes, view.seen.clone());
-            self.turns += 1;
-        }
-        self.known.resize(history.done.len(), None);
-    }
-
-    /// What an object must read as in the view that it was turned to.
-    pub(crate) fn of(&mut self, history: &History, view: &View, (number, object): (usize, &Object)) -> &Known {
-        let (done, turn) = (&history.done[number], self.turns);
-        let stays = |known: &Known| {
-            known.turn == turn
-                || known.ground.changes == done.changes && done.held(view).eq(known.ground.held.iter().copied())
-        };
-        if !self.known[number].as_ref().is_some_and(stays) {
-            self.known[number] = None;
-        }
-        let known = self.known[number].get_or_insert_with(|| {
-            let ground = Ground { changes: done.changes, held: done.held(view).collect() };
-            let truth = history.truth(view, object);
-            let is_last = object.1 == Sort::Last;
-            let last_writes = if is_last { history.last_writes(view, object) } else { BTreeSet::new() };
-            Known { ground, turn, truth, last_writes }
-        });
-        known.turn = turn;
-        known
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,52 +343,6 @@ mod tests {
 
     fn all(history: &History, object: &Object) -> Truth {
         history.truth(&View { seen: seen(&[(0, 9), (1, 9)]), of: None }, object)
-    }
-
-    #[test]
-    fn what_was_worked_out_is_what_would_be() {
-        let objects = [Sort::Set, Sort::Counter, Sort::Last].map(|sort| ("a".to_owned(), sort));
-        let mut random = crate::random::Random::named(1, "truths");
-        let mut history = History::default();
-        let mut parties: Vec<(View, Truths)> = (0..4)
-            .map(|party| View { seen: Seen::new(), of: Some((party, party as Log)).filter(|_| party < 3) })
-            .map(|view| (view, Truths::default()))
-            .collect();
-        for step in 0..2_000 {
-            let (party, log) = (random.below(4) as usize, random.below(3) as usize);
-            let view = &mut parties[party].0;
-            match random.below(3) {
-                0 => *view.seen.entry(log).or_default() += random.below(3),
-                1 => history.publish(log, random.below(40)),
-                _ if party == 3 => {}
-                _ => {
-                    let object = objects[random.below(3) as usize].clone();
-                    let did = match object.1 {
-                        _ if random.below(5) == 0 => Did::Delete,
-                        Sort::Set if random.below(2) == 0 => Did::Take(1),
-                        Sort::Set => Did::Put(random.below(2) as u16),
-                        Sort::Last => Did::Write(step),
-                        _ => Did::Count(1),
-                    };
-                    let seen = view.seen.clone();
-                    history.record((party as Process, party), random.below(40), object, did, seen);
-                }
-            }
-            for (view, truths) in &mut parties {
-                truths.turn_to(&history, view);
-                for (number, object) in history.numbered() {
-                    // Not each is asked for each time.
-                    if random.below(3) == 0 {
-                        continue;
-                    }
-                    let known = truths.of(&history, view, (number, object));
-                    assert_eq!(known.truth, history.truth(view, object));
-                    if object.1 == Sort::Last {
-                        assert_eq!(known.last_writes, history.last_writes(view, object));
-                    }
-                }
-            }
-        }
     }
 
     #[test]
