@@ -14,6 +14,10 @@ use std::{process::ExitCode, time::Duration};
 use replica::Settings;
 use sim::{Act, Did, Faults, Object, Outcome, Sort, Step, Story, generate, play, play_beginning};
 
+/// That of the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[expect(unreachable_pub, reason = "it is a part of a library, too")]
 #[path = "support/clock.rs"]
 mod clock;

@@ -167,8 +167,8 @@ impl Replica {
     ///
     /// [`ErrorKind::Invalid`] when `path` is not a path.
     pub fn get(&self, path: &str) -> Result<Vec<Value>, Error> {
-        let keyspace = &self.engine().keyspace;
-        Ok(self.live(path)?.iter().filter_map(|key| keyspace.value(key.path(), key.kind())).collect())
+        check_path(path).map_err(|invalid| not_a_path(path, invalid))?;
+        Ok(self.engine().keyspace.values(path))
     }
 
     /// Deletes what is live at `path`, of every kind, as far as this replica has seen it. Deleting nothing changes nothing.
@@ -232,8 +232,8 @@ impl Replica {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied, or
-    /// less than this replica once knew, unless `last` is given, for a `last` that its log is seen not to have or beyond the
-    /// end that was declared before, and for an observer; [`ErrorKind::Store`] when no snapshot can be written; and what
+    /// less than this replica once knew, unless `last` is given, for a `last` that its log is seen not to have and to which neither
+    /// this replica nor a peer has read it, for one beyond the end that was declared before, and for an observer; [`ErrorKind::Store`] when no snapshot can be written; and what
     /// stops the replica.
     ///
     /// # Cost

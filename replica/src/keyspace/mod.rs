@@ -105,6 +105,15 @@ impl Keyspace {
         self.read(path, kind, |object| object.is_live().then(|| object.value())).flatten()
     }
 
+    /// What a reader sees at this path: one value for each kind that is live there, in the order of the kinds, all of one moment.
+    #[must_use]
+    pub fn values(&self, path: &str) -> Vec<Value> {
+        let hash = self.hash(path.as_bytes());
+        let table = self.map.shards()[self.shard(hash)].read();
+        let held = |kind| table.get(hash, |(key, _)| key.is(path.as_bytes(), kind)).map(|(_, object)| object.get());
+        Kind::ALL.into_iter().filter_map(held).filter(|object| object.is_live()).map(Object::value).collect()
+    }
+
     /// Reads an object in place.
     ///
     /// `read` runs under the shard's lock: it must be short, and must not call the keyspace.

@@ -92,14 +92,26 @@ impl Engine {
         Ok(EvictedLog { last, is_sealed })
     }
 
-    /// A named position must be in a log that can be read; where none can, the operator is believed.
+    /// A named position must be one that this replica has applied, or in a log that can be read, or where a peer has read to of one
+    /// that was rolled back since; where no log can be read, the operator is believed.
     async fn check_named(&self, replica: &ReplicaName, last: Position) -> Result<(), Error> {
+        let is_applied = {
+            let state = self.state();
+            let standing = state.standing(replica.id());
+            let applied = state.position_of(replica.id());
+            applied.is_some_and(|applied| last <= applied && lineage::holds(standing.lineage, applied, last))
+        };
+        if is_applied {
+            return Ok(());
+        }
         let tails = self.tails_of(replica).await;
         let has = |tail: &Tail| last < tail.position && lineage::holds(&tail.lineage, tail.position, last);
-        if !tails.is_empty() && !tails.iter().any(|(_, tail)| has(tail)) {
-            return Err(no_such_position(replica));
+        if tails.is_empty() || tails.iter().any(|(_, tail)| has(tail)) {
+            return Ok(());
         }
-        Ok(())
+        let logs = self.discover().await.into_iter().map(|(_, log)| log).collect();
+        let read = read_by_peers(replica, logs, self.some_patience()).await;
+        if read.iter().any(|(_, position)| *position == last) { Ok(()) } else { Err(no_such_position(replica)) }
     }
 
     /// Puts the declaration into the next segment. Returns the final position.

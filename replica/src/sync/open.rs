@@ -88,7 +88,7 @@ pub(crate) async fn open(plan: Plan) -> Result<Arc<Engine>, Error> {
     let keyspace = Keyspace::new(DotSource::new(own.name.id(), epoch), plan.world.random(), plan.settings.shards);
     let (world, name) = (&plan.world, own.name.clone());
     let mut recovery = Recovery { own: &own, keyspace: &keyspace, world, clock: &mut clock, alarms: &alarms, patience };
-    let (mut state, mut kept) = recovery.recover(claim.sealed).await?;
+    let (mut state, mut kept) = recovery.recover(&claim).await?;
     kept.promise_again(&mut state.logs.entry(name.id()).or_default().ack);
     if state.logs.get(&name.id()).is_some_and(|log| log.evicted.is_some()) {
         return Err(evicted(&name));

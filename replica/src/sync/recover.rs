@@ -10,9 +10,9 @@ use super::{
     alarm::Alarms,
     shelf::{Fetched, Shelf, Snapshot},
     snapshot::{Kept, KeptSnapshot},
-    state::State,
+    state::{State, fenced},
     store::{Patience, World},
-    takeover::LogPlace,
+    takeover::{Claim, LogPlace},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -31,12 +31,14 @@ pub(crate) struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// Recovers all that is in the own bucket up to `sealed`, the seal with which the log was taken over.
+    /// Recovers all that is in the own bucket up to the seal with which the log was taken over.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LostHistory`] when something between the snapshot and the seal is gone.
-    pub(crate) async fn recover(&mut self, sealed: Position) -> Result<(State, Kept), Error> {
+    /// [`ErrorKind::LostHistory`] when something between the snapshot and the seal is gone, and [`ErrorKind::Fenced`] when that is
+    /// because a successor has collected it.
+    pub(crate) async fn recover(&mut self, claim: &Claim) -> Result<(State, Kept), Error> {
+        let sealed = claim.sealed;
         let mut state = State::default();
         state.meet(&self.own.name)?;
         let (snapshot, kept) = self.newest_snapshot(sealed).await?;
@@ -54,7 +56,7 @@ impl Recovery<'_> {
         if is_planted(Mutant::OwnLogTakenAsSeen) {
             state.applied.frontier.advance(Dot { replica: self.own.name.id(), position: sealed });
         }
-        self.replay(&mut state, at, sealed).await?;
+        self.replay(&mut state, at, claim).await?;
         Ok((state, Kept::recovered(kept)))
     }
 
@@ -121,7 +123,7 @@ impl Recovery<'_> {
     }
 
     /// Applies the own log from behind `at`, or from its first object, to the seal with which it was taken over.
-    async fn replay(&mut self, state: &mut State, at: Option<Position>, sealed: Position) -> Result<(), Error> {
+    async fn replay(&mut self, state: &mut State, at: Option<Position>, claim: &Claim) -> Result<(), Error> {
         let own = self.own;
         let full = || own.lost("the log is full");
         let mut next = at.map_or(Ok(Position::FIRST), |at| at.next().ok_or_else(full))?;
@@ -139,12 +141,17 @@ impl Recovery<'_> {
                 Some((LogObject::Seal(found), _)) => {
                     state.pass_seal(&found)?;
                     state.published.join(&found.seal().header.frontier);
-                    if next == sealed || is_planted(Mutant::ReplayStopsAtTheFirstSeal) {
+                    if next == claim.sealed || is_planted(Mutant::ReplayStopsAtTheFirstSeal) {
                         return Ok(());
                     }
                     let epoch = found.seal().next_epoch;
                     let epoch = epoch.ok_or_else(|| own.lost("the log goes on behind its last seal"))?;
                     next = Position::new(epoch, 0);
+                }
+                // SUBTLE: this process has written nothing yet. What stands in the epoch that it has claimed is of one that took over from
+                // it, and may have collected what is missing here, while this one slept.
+                None if !own.slots(claim.epoch, None, self.patience).await?.is_empty() => {
+                    return Err(fenced(&own.name));
                 }
                 None => {
                     reached(Point::RecoveryFindsAGap);

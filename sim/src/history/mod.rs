@@ -273,23 +273,23 @@ impl History {
         })
     }
 
-    /// True when a view holds a deletion of the object, with all that its author had seen of it, and nothing of it that its
-    /// author had not seen: then nothing of it is there, whatever the view lacks of other objects.
-    #[must_use]
-    pub fn is_deleted(&self, view: &View, object: &Object) -> bool {
-        let Some(Done { events: of_it, deletions, .. }) = self.objects.get(object).map(|number| &self.done[*number])
-        else {
-            return false;
-        };
-        let is_deletion = |event: &usize| self.events[*event].did == Did::Delete;
+    /// The deletions of the object that a view holds with all that their authors had seen of it, and with nothing of it that they
+    /// had not seen: where there is one, nothing of the object is there, whatever the view lacks of others. Of each it is told
+    /// what its author had seen.
+    pub(crate) fn deleted_by<'a>(&'a self, view: &'a View, object: &Object) -> impl Iterator<Item = &'a Seen> {
         let holds = |event: usize| self.holds(view, &self.events[event]);
-        let undoes_all = |deletion: &usize| {
-            of_it.iter().all(|event| match self.has_seen(*deletion, *event) {
+        let is_deletion = |event: usize| self.events[event].did == Did::Delete;
+        let undoes_all = move |deletion: usize, of_it: &[usize]| {
+            of_it.iter().all(|event| match self.has_seen(deletion, *event) {
                 true => holds(*event),
-                false => event == deletion || is_deletion(event) || !holds(*event),
+                false => *event == deletion || is_deletion(*event) || !holds(*event),
             })
         };
-        deletions.iter().any(|deletion| holds(*deletion) && undoes_all(deletion))
+        let done = self.objects.get(object).map(|number| &self.done[*number]);
+        let deletions =
+            done.into_iter().flat_map(|done| done.deletions.iter().map(|deletion| (*deletion, &done.events)));
+        let whole = deletions.filter(move |(deletion, of_it)| holds(*deletion) && undoes_all(*deletion, of_it));
+        whole.map(|(deletion, _)| &self.events[deletion].seen)
     }
 
     /// What was done to an object, one line for each operation.

@@ -12,7 +12,7 @@ use std::{
 use super::{Did, Done, Event, History, Object, Process, Seen, Sort, Truth, View};
 
 /// In how many looks at a view each object of it is read at least once: what was to stay as it is may have changed as well.
-const EACH: u64 = 4;
+const EACH: u64 = 8;
 
 /// What a view must show of each object, as far as it was worked out.
 #[derive(Debug, Default)]

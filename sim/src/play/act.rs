@@ -271,7 +271,11 @@ impl Play<'_> {
             match self.ledger.place(key) {
                 super::ledger::Place::Log(log, position) => {
                     is_less = true;
-                    self.ledger.lost.entry(log).or_default().positions.insert(position);
+                    let lost = self.ledger.lost.entry(log).or_default();
+                    // What nobody could read nobody has read, and its slot may be written again.
+                    if self.ledger.entries.contains_key(&(log, position)) {
+                        lost.positions.insert(position);
+                    }
                 }
                 super::ledger::Place::Manifest(log, _) | super::ledger::Place::Part(log) => {
                     self.ledger.lost.entry(log).or_default();

@@ -167,7 +167,8 @@ fn values_are_those_of_the_history(
                 return Err(("value oracle", "a causally closed view shows what the history of operations says", seen));
             }
             last_write_is_read(play, replica, object, &read, last_writes)?;
-        } else if play.history.is_deleted(view, object) {
+        } else if play.history.deleted_by(view, object).any(|seen| !play.ledger.is_doubtful(seen)) {
+            // Who deleted it may have followed a log that was rolled back, and then has not seen what it seems.
             let read = reader.read(object);
             if read != nothing(object.1) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
