@@ -126,6 +126,38 @@ fn m12_an_acknowledgement_counts_when_its_segment_is_applied() {
     }
 }
 
+/// Found by the simulator, in one of 100,000 seeds. A deletes what C has counted, and cannot write: its own bucket is away, so the
+/// deletion stays in the open segment. Then it hears of B's deletion of a smaller count, which C has acknowledged long ago. That is
+/// not what the tally has died of.
+#[test]
+fn a_purge_waits_for_a_deletion_that_is_not_cut_yet() {
+    let mut stage = Stage::new(76, 3);
+    let [a, b, c] = [stage.open("a", 0), stage.open("b", 1), stage.open("c", 2)];
+    c.add("likes", 3).expect("it counts");
+    settle(&mut stage, &[&a, &b, &c]);
+    let now = stage.executor.world().now();
+    let dark = now..now + Duration::from_secs(60);
+    b.links[2].unreachable(dark.clone());
+    a.links[1].unreachable(dark);
+    c.add("likes", 3).expect("it counts");
+    let _deleted = b.replica.delete("likes").expect("it is deleted");
+    stage.count_on(&[&b, &c], "other", 5, 4);
+    assert_eq!((a.count("likes"), b.count("likes"), c.count("likes")), (6, 0, 3));
+    let now = stage.executor.world().now();
+    a.links[0].unreachable(now..now + Duration::from_secs(120));
+    // What A acknowledges waits for the bucket, and everything else behind it.
+    stage.count_on(&[&c], "other", 5, 4);
+    let _deleted = a.replica.delete("likes").expect("it is deleted");
+    stage.pass(60);
+    assert_eq!((a.count("likes"), b.count("likes"), c.count("likes")), (0, 3, 3), "A has heard, and is not heard");
+    c.add("likes", 4).expect("it counts");
+    stage.pass(100);
+    settle(&mut stage, &[&a, &b, &c]);
+    for actor in [&a, &b, &c] {
+        assert_eq!((actor.count("likes"), actor.status().dead_tallies), (4, 0));
+    }
+}
+
 /// A crashes while what it deleted waits for B, who is out of touch. What its snapshot holds dead is queued anew: nothing of it is
 /// left when B has heard.
 #[test]

@@ -59,6 +59,16 @@ impl Tally {
         self.0.p == self.0.bp && self.0.n == self.0.bn
     }
 
+    /// True when both are the same life, dead in the same way: what may be said of one death may be said of the other.
+    #[must_use]
+    pub fn died_as(&self, other: &Self) -> bool {
+        let death = |tally: &Self| {
+            let TallyParts { replica, birth, bp, bn, .. } = tally.0;
+            (replica, birth, bp, bn)
+        };
+        self.is_dead() && other.is_dead() && death(self) == death(other)
+    }
+
     /// Increments that stand.
     const fn plus(&self) -> u64 {
         self.0.p - self.0.bp
@@ -230,10 +240,8 @@ impl Tallies {
     pub(crate) fn purge(&mut self, dead: &Tally) -> bool {
         let had = self.as_slice().len();
         self.0.retain(|tally| {
-            let TallyParts { replica, birth, bp, bn, .. } = dead.0;
-            let same = (tally.0.replica, tally.0.birth, tally.0.bp, tally.0.bn) == (replica, birth, bp, bn);
-            let same = same || is_planted(Mutant::PurgeHitsTheYounger) && tally.0.replica == replica;
-            !(same && tally.is_dead())
+            let is_younger = || tally.is_dead() && tally.0.replica == dead.0.replica;
+            !(tally.died_as(dead) || is_planted(Mutant::PurgeHitsTheYounger) && is_younger())
         });
         self.as_slice().len() < had
     }

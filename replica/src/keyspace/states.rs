@@ -55,8 +55,8 @@ impl Keyspace {
         self.index.extend(keys);
     }
 
-    /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that are dead
-    /// then.
+    /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that have
+    /// died of it.
     ///
     /// The caller joins the frontiers when all objects of both sides are merged.
     pub fn merge_state(
@@ -74,13 +74,16 @@ impl Keyspace {
             shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
                 let nothing = self.object(key.kind());
                 let before = owed.is_watched().then(|| object.value());
+                let were_dead: Vec<Tally> = object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect();
                 if is_planted(Mutant::SnapshotOverwrites) {
                     object.clone_from(theirs.unwrap_or(&nothing));
                 }
                 let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
                 debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
                 owed.elements_changed(before.is_some_and(|before| before != object.value()));
-                object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect()
+                let has_died =
+                    |tally: &&Tally| tally.is_dead() && !were_dead.iter().any(|before| before.died_as(tally));
+                object.tallies().iter().filter(has_died).copied().collect()
             });
         self.keep_index(presence);
         dead

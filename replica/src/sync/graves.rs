@@ -1,10 +1,8 @@
 //! Dead tallies that wait until nobody can bring them back: `docs/architecture.md`, "Purging".
 //! Layer 4.
 
-use std::collections::BTreeSet;
-
 use crdt_core::{
-    Dot, Frontier, ReplicaId, Tally, TallyParts,
+    Dot, Frontier, ReplicaId, Tally,
     planted::{Mutant, Point, is_planted, reached},
 };
 
@@ -26,6 +24,9 @@ struct Grave {
 impl Graves {
     /// Notes tallies that have just died. `needs` is taken after the merge that killed them: taken before, it would leave
     /// out the very deletion that is to be acknowledged.
+    ///
+    /// SUBTLE: not those that were dead before it. They may have died of a deletion that is in the open segment still, and are
+    /// noted when that is cut: nobody can have acknowledged it yet.
     pub(crate) fn bury(&mut self, dead: Vec<(ObjectKey, Tally)>, needs: Frontier) {
         if dead.is_empty() {
             return;
@@ -34,17 +35,6 @@ impl Graves {
             Some(last) if last.needs == needs => last.dead.extend(dead),
             _ => self.0.push(Grave { needs, dead }),
         }
-    }
-
-    /// The same for tallies that a snapshot holds dead: most of them are known to be.
-    pub(crate) fn bury_new(&mut self, mut dead: Vec<(ObjectKey, Tally)>, needs: Frontier) {
-        let name = |(key, tally): &(ObjectKey, Tally)| {
-            let TallyParts { replica, birth, bp, bn, .. } = *tally.parts();
-            (key.clone(), replica, birth, bp, bn)
-        };
-        let known: BTreeSet<_> = self.0.iter().flat_map(|grave| grave.dead.iter().map(name)).collect();
-        dead.retain(|tally| !known.contains(&name(tally)));
-        self.bury(dead, needs);
     }
 
     /// Drops the tallies whose owner has been heard to its end and has acknowledged the death.

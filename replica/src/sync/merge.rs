@@ -96,7 +96,7 @@ impl State {
         self.applied.early.extend(&early);
         self.applied.early.settle(&self.applied.frontier);
         let needs = self.needs();
-        self.graves.bury_new(dead, needs);
+        self.graves.bury(dead, needs);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::{
     log::{RowBody, Segment, WriteRef},
 };
 
-/// Merges every row of `segment`. Returns those of its tallies that are dead then.
+/// Merges every row of `segment`. Returns those of its tallies that have died of it.
 ///
 /// Counters and registers, which are small and of which there are many, are gathered and merged in batches; a set has
 /// elements enough of its own.
@@ -58,8 +58,10 @@ struct Gathered<'a> {
     tallies: Vec<Tally>,
     dots: Vec<Dot>,
     origin: &'a Origin,
-    /// Of what has been merged.
+    /// What has died of what has been merged.
     dead: Vec<(ObjectKey, Tally)>,
+    /// Those of the row at hand that had died before.
+    were_dead: Vec<Tally>,
 }
 
 /// What a row says, with ranges of what was gathered.
@@ -70,12 +72,13 @@ enum Body<'a> {
 
 impl<'a> Gathered<'a> {
     fn new(keyspace: &Keyspace, origin: &'a Origin) -> Self {
-        let (keys, dead) = (keyspace.row_batch(), Vec::new());
-        Self { keys, bodies: Vec::new(), tallies: Vec::new(), dots: Vec::new(), origin, dead }
+        let keys = keyspace.row_batch();
+        let (bodies, tallies, dots, dead, were_dead) = Default::default();
+        Self { keys, bodies, tallies, dots, origin, dead, were_dead }
     }
 
     fn merge(&mut self, keyspace: &Keyspace, applied: &mut Applied) -> Result<(), InvalidPath> {
-        let Self { keys, bodies, tallies, dots, origin, dead } = self;
+        let Self { keys, bodies, tallies, dots, origin, dead, were_dead } = self;
         keyspace.merge_batch(applied, keys, origin, |row, object, seen, ahead| {
             let mut counted: &[Tally] = &[];
             let body = match &bodies[row] {
@@ -89,12 +92,16 @@ impl<'a> Gathered<'a> {
                     RowBody::Register { written: *written, removed }
                 }
             };
+            were_dead.clear();
+            were_dead.extend(object.tallies().iter().filter(|tally| tally.is_dead()));
             let same_kind = body.merge_into(object, seen);
             debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            let is_dead = |tally: &&Tally| {
-                tally.is_dead() && counted.iter().any(|told| told.parts().replica == tally.parts().replica)
+            let has_died = |tally: &&Tally| {
+                tally.is_dead()
+                    && counted.iter().any(|told| told.parts().replica == tally.parts().replica)
+                    && !were_dead.iter().any(|before| before.died_as(tally))
             };
-            dead.extend(object.tallies().iter().filter(is_dead).map(|tally| (seen.key.clone(), *tally)));
+            dead.extend(object.tallies().iter().filter(has_died).map(|tally| (seen.key.clone(), *tally)));
         })?;
         bodies.clear();
         tallies.clear();
