@@ -139,15 +139,13 @@ impl History {
     /// Records what a process did under a position of its log, having seen `seen` of the others.
     pub fn record(&mut self, (process, log): (Process, Log), position: u64, object: Object, did: Did, seen: Seen) {
         let event = self.events.len();
-        let is_published = self.is_published(log, position);
         let next = self.done.len();
         let number = *self.objects.entry(object).or_insert(next);
         if number == next {
             self.done.push(Done::default());
         }
-        if !is_published {
-            self.pending.entry((log, position)).or_default().push((event, number));
-        }
+        // Also where the position has been in its bucket before: that was another's, of a bucket that was emptied since.
+        self.pending.entry((log, position)).or_default().push((event, number));
         self.changes += 1;
         let done = &mut self.done[number];
         done.events.push(event);
@@ -155,7 +153,7 @@ impl History {
             done.deletions.push(event);
         }
         done.changes += 1;
-        self.events.push(Event { process, log, position, did, seen, is_published, at: self.now });
+        self.events.push(Event { process, log, position, did, seen, is_published: false, at: self.now });
     }
 
     /// Notes that a position is in its bucket: what was done under it can be read.

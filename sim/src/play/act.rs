@@ -418,6 +418,12 @@ impl Play<'_> {
         }
     }
 
+    /// True when an object of this log is damaged where it lies.
+    pub(super) fn has_spoiled(&self, log: Log) -> bool {
+        let of_it = |key: &str| matches!(self.ledger.place(key), super::ledger::Place::Log(of, _) if of == log);
+        self.spoiled.iter().any(|(_, key, _)| of_it(key))
+    }
+
     /// What was damaged and is still there is as it was.
     pub(super) fn mend(&mut self) {
         for (home, key, body) in std::mem::take(&mut self.spoiled) {
