@@ -320,7 +320,7 @@ function showConflict({ path, kind, writes }) {
     const button = make("button", { type: "button", "aria-label": `Keep ${short(shown(write.value), 40)} at ${path}` }, "Keep");
     button.addEventListener("click", () => resolve({ path, kind, keep: write.id, seen }, button));
     return make("div", { class: "candidate" }, button, make("code", {}, short(shown(write.value))),
-      make("span", { class: "note" }, `${write.replica}, ${write.time}`));
+      make("span", { class: "note" }, [...new Set([write.region, write.replica, write.time])].filter(Boolean).join(", ")));
   });
   return make("div", { class: "conflict" }, make("h3", {}, `${path} (${kind})`), ...candidates);
 }
