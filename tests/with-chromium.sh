@@ -2,7 +2,8 @@
 # Runs the tests that need a browser: the page of the server and those of the examples, in headless Chromium, driven by
 # playwright-core. Needs Node.js 20 or later, and a package registry the first time. Chromium is installed where it is missing, on
 # Debian and its like and as root or with sudo; `CHROMIUM` names another. The programs are built before, with the features that the
-# tests take. Takes names of tests (`page`, `todo`), else runs all. Screenshots are left in the folder that the last line names.
+# tests take. Takes names of tests (`page`, `todo`), else runs all; or --picture, to make that of the README anew, which needs pngquant.
+# Screenshots are left in the folder that the last line names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,6 +36,11 @@ export PROGRAMS="$target/$profile" CHROMIUM="$chromium" SCREENSHOTS="$target/scr
 export PLAYWRIGHT="$tools/node_modules/playwright-core/index.mjs"
 rm -rf "$SCREENSHOTS"
 mkdir -p "$SCREENSHOTS"
+if [[ ${1:-} == --picture ]]; then
+    PICTURE=1 timeout 600 node tests/browser/demo.mjs
+    pngquant --force --strip --speed 1 --output docs/page.png 96 "$SCREENSHOTS/demo.png"
+    exit
+fi
 if (($# == 0)); then
     set -- demo leaderboard page todo
 fi
