@@ -4,7 +4,8 @@
 Takes the minutes, 30 unless told. Each region has writers, readers and watches. Every now and then a process is killed and comes back,
 or a region's bucket is away for some seconds; the first region is never killed, and its memory is what is measured. In the end all
 regions must hold the same, with each change that was asked for with a key made exactly once, and every other one that was answered as
-durable made. Prints a table, and fails when something was lost or doubled, or when memory has grown by 2 % or more in 10 minutes.
+durable made. Prints a table, and fails when something was lost or doubled, or when memory has grown by 2 % or more in 10 minutes; less
+than 10 minutes behind the warm-up, which is a third of the time and 10 minutes at most, say nothing of that.
 """
 
 import http.client
@@ -240,8 +241,9 @@ def main():
     print(f"| objects, the same in all regions | {len(held[0]):,}, {same} |")
     print(f"| memory after the warm-up, at the end | {samples[0][1] / 1024:.1f} MiB, {samples[-1][1] / 1024:.1f} MiB |")
     print(f"| memory grows in 10 minutes by | {100 * growth:.2f} % |")
-    print("\nnothing lost or doubled:", same and not lost and not doubled, " memory grows by less than 2 %:", growth < 0.02)
-    sys.exit(0 if same and not lost and not doubled and growth < 0.02 else 1)
+    is_kept, is_long = same and not lost and not doubled, samples[-1][0] - samples[0][0] >= 595
+    print("\nnothing lost or doubled:", is_kept, " memory grows by less than 2 %:", growth < 0.02 if is_long else "too short to tell")
+    sys.exit(0 if is_kept and (growth < 0.02 or not is_long) else 1)
 
 
 main()
