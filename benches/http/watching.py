@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How long after it was posted does a change reach a watch, of the same region and of another; and what does a watch cost in memory?
 
-The first: one writer, 100 changes a second, and one reader in this process, by one clock. The second: `WATCHERS` watches (9,800; the
-server takes 10,000 connections, and one that was left counts until the next heartbeat) of 100 prefixes, each of which has read its snapshot; then a change below each prefix is told to all.
-Server and readers need a file for each watch. Prints a table, and whether a watch takes at most 32 KiB.
+The first: one writer, 100 changes a second, and one reader in this process, by one clock. The second: `WATCHERS` watches of 100
+prefixes, each of which has read its snapshot; then a change below each prefix is told to all. 9,800 unless told: the server takes
+10,000 connections, and one that was left counts until its next heartbeat. Server and readers need a file for each watch. Prints a
+table, and whether a watch takes at most 32 KiB.
 """
 
 import os
