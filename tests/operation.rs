@@ -261,7 +261,7 @@ fn status_says_what_is_missing_of_each_log_and_when_its_bucket_answered() {
     let log = log_of(one, "two");
     assert_eq!((log.pending_bytes, log.lag), (Some(0), Some(Duration::ZERO)));
     assert!(log.answered.is_some_and(|ago| ago < Duration::from_secs(2)), "{log:?}");
-    assert!(log.delays.counts[7] > 3, "what it was cut off from came late: {:?}", log.delays);
+    assert!(log.delays.counts[7..].iter().sum::<u64>() > 10, "what it was cut off from came late: {:?}", log.delays);
 }
 
 fn agreement(actor: &Actor, peer: &str) -> Option<bool> {

@@ -34,6 +34,7 @@ type Shared = State<Arc<Region>>;
 type Refused = (StatusCode, String);
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
 fn refused(error: Error) -> Refused {
     (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

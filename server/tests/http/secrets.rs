@@ -95,6 +95,7 @@ fn the_log_holds_neither_tokens_nor_paths_nor_values() {
     let path = format!("{SECRET}/path");
     let set = json!({"op": "set", "kind": "lww_register", "path": path, "value": SECRET}).to_string();
     let wrong = json!({"op": "add", "kind": "pn_counter", "path": path, "by": SECRET}).to_string();
+    let another = json!({"op": "add", "kind": "or_set", "path": path, "value": SECRET}).to_string();
     let other_kind = json!({"op": "add", "kind": "pn_counter", "path": path}).to_string();
     let mut statuses = Vec::new();
     for mood in [Mood::Well, Mood::Away, Mood::Full] {
@@ -105,6 +106,7 @@ fn the_log_holds_neither_tokens_nor_paths_nor_values() {
             };
             send("POST", "/v1/ops?durable=true", &[], &set);
             send("POST", "/v1/ops", &[], &wrong);
+            send("POST", "/v1/ops", &[], &another);
             send("POST", "/v1/ops", &[("Idempotency-Key", "another")], &other_kind);
             send("POST", "/v1/ops", &[("Content-Type", "text/plain")], &set);
             send("POST", "/v1/ops", &[("Idempotency-Key", SECRET)], &format!("{{\"{SECRET}\": {SECRET}"));
