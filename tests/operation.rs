@@ -242,18 +242,26 @@ fn status_says_what_is_missing_of_each_log_and_when_its_bucket_answered() {
     let log = log_of(one, "two");
     assert_eq!((log.pending_bytes, log.lag), (Some(0), Some(Duration::ZERO)));
     assert!(log.answered.is_some_and(|ago| ago < Duration::from_secs(2)), "{log:?}");
+    assert_eq!((log.region.as_deref(), log_of(one, "one").region.as_deref()), (Some("region-1"), Some("one")));
+    let (delays, count) = (log.delays, log.delays.counts.iter().sum::<u64>());
+    assert!(count > 3 && delays.sum_ms < count * 5_000 && delays.counts[7..] == [0; 5], "{delays:?}");
     let now = stage.executor.world().now();
     one.links[1].unreachable(now..now + Duration::from_secs(60));
     stage.count_on(&[two, three], "likes", 10, 4);
     let log = log_of(one, "two");
     assert!(log.answered > Some(Duration::from_secs(35)), "{log:?}");
     assert!(log.lag > Some(Duration::from_secs(30)), "{log:?}");
+    let kept = |actor: &Actor, peer| (actor.status().durable, log_of(actor, peer).acknowledged);
+    let (durable, acknowledged) = kept(two, "one");
+    assert!(acknowledged < Some(durable), "it has not acknowledged what it has not read: {acknowledged:?} {durable}");
+    assert!(kept(two, "three").1 > acknowledged);
     let written = two.status().regions[0].bytes_out;
     assert!(log.pending_bytes > Some(1_000) && log.pending_bytes < Some(written), "{log:?} of {written} bytes");
     stage.pass(60);
     let log = log_of(one, "two");
     assert_eq!((log.pending_bytes, log.lag), (Some(0), Some(Duration::ZERO)));
     assert!(log.answered.is_some_and(|ago| ago < Duration::from_secs(2)), "{log:?}");
+    assert!(log.delays.counts[7..].iter().sum::<u64>() > 10, "what it was cut off from came late: {:?}", log.delays);
 }
 
 fn agreement(actor: &Actor, peer: &str) -> Option<bool> {
@@ -291,6 +299,8 @@ fn a_mark_is_found_wherever_it_is_kept() {
     let segment = stage.stores[0].keys().into_iter().filter(|key| key.contains("/log/")).nth(1).expect("it is there");
     stage.count_on(&[&first, &second], "other", 10, 4);
     assert_eq!(stage.stores[0].peek(&segment), None, "the segment with the mark was collected");
+    let status = first.status();
+    assert!(status.collected > 0 && status.collected <= status.regions[0].deletes, "{status:?}");
     assert_eq!(marked_by(&mut stage, &second), ["first region-0 Number(1)"]);
 
     stage.crash(first);

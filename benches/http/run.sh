@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # How many requests does the server answer in a second, and how long do they take, beside a redis-server that does GET and INCR over the
 # same loopback for as many clients, unpipelined? Needs wrk, redis-server and redis-benchmark. Prints a table, and whether GET reaches
-# half of redis and POST a third. Takes the features of the command as arguments, or else all.
+# half of redis and POST a third. Builds the command, with the features that are given as arguments, or takes what `ARCHIPELAGO` names.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 clients=${CLIENTS:-64} seconds=${SECONDS_EACH:-10} profile=${PROFILE:-release}
-target=$(realpath "${CARGO_TARGET_DIR:-target}")
-cargo build --locked -p cli --profile "$profile" "$@"
+if [[ -z ${ARCHIPELAGO:-} ]]; then
+    cargo build --locked -p cli --profile "$profile" "$@"
+    ARCHIPELAGO=${CARGO_TARGET_DIR:-target}/$profile/archipelago
+fi
+command=$(realpath "$ARCHIPELAGO")
 
 folder=$(mktemp -d)
 server= redis=
@@ -21,8 +24,8 @@ trap stop EXIT
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no --dir "$folder" >"$folder/redis" 2>&1 &
 redis=$!
-(cd "$folder" && "$target/$profile/archipelago" init >/dev/null)
-(cd "$folder" && exec "$target/$profile/archipelago" serve --listen 127.0.0.1:0 --json) >"$folder/out" &
+(cd "$folder" && "$command" init >/dev/null)
+(cd "$folder" && exec "$command" serve --listen 127.0.0.1:0 --json) >"$folder/out" &
 server=$!
 until grep -q url "$folder/out" && redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.1; done
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$folder/out")

@@ -94,7 +94,7 @@ pub use runtime::{SystemClock, SystemEntropy};
 pub use scan::{Conflict, Conflicts, LiveWrite, Scan};
 pub use settings::Settings;
 pub use status::{LogStatus, RegionStatus, Status};
-pub use sync::{EvictedLog, Marked};
+pub use sync::{APPLY_DELAYS_MS, ApplyDelays, EvictedLog, Marked};
 pub use token::{InvalidToken, Token};
 pub use views::{Leaderboard, Watch};
 pub use written::Written;

@@ -5,7 +5,7 @@ use core::{sync::atomic::Ordering, time::Duration};
 
 use crdt_core::Position;
 
-use crate::{error::ErrorKind, name::ReplicaName, replica::Replica};
+use crate::{error::ErrorKind, name::ReplicaName, replica::Replica, sync::ApplyDelays};
 
 /// The state of a replica at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Status {
     pub dead_tallies: usize,
     /// How many removals wait for what they remove.
     pub early_removals: usize,
+    /// How many objects of the own log and of the own snapshots were collected, since the replica was opened.
+    pub collected: u64,
     /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest
     /// last.
     pub snapshots: Vec<Position>,
@@ -49,6 +51,9 @@ pub struct Status {
 pub struct LogStatus {
     /// Whose log.
     pub replica: ReplicaName,
+    /// In which region's bucket it was read last, as [`Builder::peer`](crate::Builder::peer) calls the region; `None` if it
+    /// was in none since the replica was opened.
+    pub region: Option<String>,
     /// How far it has been applied.
     pub applied: Option<Position>,
     /// The furthest position that anybody has published of it.
@@ -69,6 +74,10 @@ pub struct LogStatus {
     pub answered: Option<Duration>,
     /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
     pub silent: Option<Duration>,
+    /// How long after they were cut its segments were applied, of those that were read since the replica was opened.
+    pub delays: ApplyDelays,
+    /// How far its replica has acknowledged the own log: what is beyond is not collected.
+    pub acknowledged: Option<Position>,
     /// The last position of it that counts, if its replica was evicted.
     pub evicted: Option<Position>,
     /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared
@@ -106,6 +115,7 @@ impl Replica {
     pub fn status(&self) -> Status {
         let engine = self.engine();
         let (now, wall_ms) = (engine.world.clock.elapsed(), engine.world.clock.wall_ms());
+        let own = engine.own.name.id();
         let state = engine.state();
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
@@ -116,6 +126,7 @@ impl Replica {
             let since = (cut_ms > 0).then(|| Duration::from_millis(wall_ms.saturating_sub(cut_ms)));
             LogStatus {
                 replica: name.clone(),
+                region: engine.region_of(&state, id),
                 applied,
                 heard,
                 cut_ms,
@@ -123,6 +134,8 @@ impl Replica {
                 pending_bytes: pending(applied, heard, log.map_or((0, 0), |log| log.read)),
                 answered: log.and_then(|log| log.answered).map(|answered| now.saturating_sub(answered)),
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
+                delays: log.map(|log| log.delays).unwrap_or_default(),
+                acknowledged: log.and_then(|log| log.ack.get(own)),
                 evicted,
                 agrees: log.and_then(|log| log.agrees),
             }
@@ -159,6 +172,7 @@ impl Replica {
             memory_bytes: engine.keyspace.memory_bytes(),
             dead_tallies,
             early_removals,
+            collected: engine.collected.load(Ordering::Relaxed),
             snapshots: engine.kept().positions(),
             ahead: engine.alarms.ahead(),
             logs,

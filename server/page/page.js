@@ -190,6 +190,20 @@ function showPeers(own) {
   by("peers").tBodies[0].replaceChildren(...rows);
 }
 
+// What a replica complains of. Of other regions that it does not reach it complains in many ways, and once is enough.
+function alarmsOf(status) {
+  const unreached = new Map(), alarms = [];
+  for (const alarm of status.alarms) {
+    const [, what, which] = alarm.place.match(/^(log|region) (.*)$/) ?? [];
+    const region = (what === "log" && status.peers.find(({ replica }) => replica === which)?.region) || which;
+    if (alarm.kind === "store" && region && region !== status.region) unreached.set(region, unreached.get(region) ?? alarm);
+    else alarms.push([`${alarm.place}: ${alarm.says}`, alarm.advice]);
+  }
+  const [first] = unreached.values();
+  if (first) alarms.push([`it does not reach ${[...unreached.keys()].sort().join(" and ")}`, `${first.advice} It says: ${first.says}`]);
+  return alarms;
+}
+
 function showAlarms() {
   const alarms = [];
   for (const [name, { status, failed, origin }] of regions) {
@@ -199,7 +213,7 @@ function showAlarms() {
       continue;
     }
     if (status.ended) alarms.push([name, `it takes no writes: ${status.ended.says}`, status.ended.advice]);
-    for (const { place, says, advice } of status.alarms) alarms.push([name, `${place}: ${says}`, advice]);
+    alarms.push(...alarmsOf(status).map((alarm) => [name, ...alarm]));
     for (const peer of status.peers) {
       const lag = peer.state === "evicted" ? 0 : lagOf(status, peer);
       if (lag > LATE_S) {
@@ -320,7 +334,7 @@ function showConflict({ path, kind, writes }) {
     const button = make("button", { type: "button", "aria-label": `Keep ${short(shown(write.value), 40)} at ${path}` }, "Keep");
     button.addEventListener("click", () => resolve({ path, kind, keep: write.id, seen }, button));
     return make("div", { class: "candidate" }, button, make("code", {}, short(shown(write.value))),
-      make("span", { class: "note" }, `${write.replica}, ${write.time}`));
+      make("span", { class: "note" }, [...new Set([write.region, write.replica, write.time])].filter(Boolean).join(", ")));
   });
   return make("div", { class: "conflict" }, make("h3", {}, `${path} (${kind})`), ...candidates);
 }

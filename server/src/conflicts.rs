@@ -20,6 +20,7 @@ use crate::{
     app::App,
     body::object,
     changed::{Changed, answer},
+    describe::{Durable, Frontier, Paging, Prefix},
     problem::{Problem, Shown as ProblemShown},
     read::{Next, PAGE_MAX, after},
     text::Parameters,
@@ -56,6 +57,8 @@ pub(crate) struct Candidate {
     value: serde_json::Value,
     /// Who wrote it.
     replica: String,
+    /// In which region; `null` when its log was in none of the buckets that were read since the start.
+    region: Option<String>,
     /// When, by the clock of its writer.
     time: String,
 }
@@ -63,7 +66,7 @@ pub(crate) struct Candidate {
 impl From<&LiveWrite> for Candidate {
     fn from(write: &LiveWrite) -> Self {
         let (value, time) = (as_json(&write.value), moment(write.timestamp.millis()));
-        Self { id: id_of(write), value, replica: write.replica.to_string(), time }
+        Self { id: id_of(write), value, replica: write.replica.to_string(), region: write.region.clone(), time }
     }
 }
 
@@ -75,13 +78,7 @@ fn id_of(write: &LiveWrite) -> String {
 #[utoipa::path(
     get,
     path = "/v1/conflicts",
-    params(
-        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
-        ("after" = Option<String>, Query, description = "Begins behind this path", min_length = 1),
-        ("after_kind" = Option<crate::describe::KindName>, Query, description = "Begins behind this kind at the path `after`, and else behind all of them"),
-        ("limit" = Option<u32>, Query, description = "At most so many, 100 unless told", minimum = 1, maximum = 1_000),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
-    ),
+    params(Prefix, Paging, Frontier),
     responses(
         (status = 200, description = "The conflicts", body = Conflicts),
         (status = 400, description = "No such parameter", body = ProblemShown, content_type = "application/problem+json"),
@@ -141,10 +138,7 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box
 #[utoipa::path(
     post,
     path = "/v1/conflicts/resolve",
-    params(
-        ("durable" = Option<bool>, Query, description = "Answers when the bucket has it"),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
-    ),
+    params(Durable, Frontier),
     request_body = Resolution,
     responses(
         (status = 200, description = "It is written", body = Changed),

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use axum::{http::StatusCode, response::Response};
 use serde::Serialize;
 use utoipa::{
-    Modify, OpenApi, ToSchema,
+    IntoParams, Modify, OpenApi, ToSchema,
     openapi::{
         Content, OpenApi as Description, Ref, ResponseBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -82,6 +82,49 @@ static TEXT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap
 
 pub(crate) async fn description() -> Response {
     typed(StatusCode::OK, "application/json", TEXT.as_str())
+}
+
+/// What the paths begin with.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes")]
+pub(crate) struct Prefix {
+    /// What the paths begin with; all if it is not given
+    prefix: Option<String>,
+}
+
+/// A page of what is below a prefix.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes")]
+pub(crate) struct Paging {
+    /// Begins behind this path
+    #[param(min_length = 1)]
+    after: Option<String>,
+    /// Begins behind this kind at the path `after`, and else behind all of them
+    after_kind: Option<KindName>,
+    /// At most so many, 100 unless told
+    #[param(minimum = 1, maximum = 1_000)]
+    limit: Option<u32>,
+}
+
+/// Whether the answer waits for the bucket.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes")]
+pub(crate) struct Durable {
+    /// Answers when the bucket has it
+    durable: Option<bool>,
+}
+
+/// What must have arrived before.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes")]
+pub(crate) struct Frontier {
+    /// Waits until this token is covered
+    #[param(rename = "X-Archipelago-Frontier")]
+    frontier: Option<String>,
 }
 
 /// The name of a kind.

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use tokio::time::{Instant, timeout};
@@ -23,6 +23,9 @@ use crate::{
 const CORS_METHODS: &str = "GET, POST, DELETE";
 const CORS_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id, x-archipelago-frontier";
 const CORS_EXPOSED: &str = "retry-after";
+
+/// The longest address: a prefix, a path and where a page begins, percent-encoded, and some.
+const TARGET_BYTES: usize = 12 << 10;
 
 /// Answers a request.
 pub(crate) async fn handle(app: &Arc<App>, mut router: Router, from: IpAddr, mut request: Request<Body>) -> Response {
@@ -75,6 +78,7 @@ fn admit(
     has_allowed_origin: bool,
 ) -> Result<Admitted, Problem> {
     let (method, headers) = (request.method(), request.headers());
+    head_fits(request.uri(), headers, app.options.limits.head_bytes)?;
     let host = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let host = host.or_else(|| headers.get(header::HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
     // A page can make a browser take any name for an address of this machine. It cannot make it hide the name.
@@ -110,6 +114,21 @@ fn admit(
         Some(scope) => app.options.access.check(headers, scope).map(Admitted::By),
         None => Ok(Admitted::By(Caller(String::new()))),
     }
+}
+
+/// Refuses a head that is too long. The library refuses what is twice as long, and tells nothing but the status.
+fn head_fits(uri: &Uri, headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET_BYTES {
+        let advice = "Shorten the address; a path has at most 1,024 bytes.";
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "too_long", "the address is too long", advice));
+    }
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    if target + lines.sum::<usize>() > limit {
+        let (status, advice) = (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Send fewer headers, or shorter ones.");
+        return Err(Problem::new(status, "too_long", format!("the head is longer than {limit} bytes"), advice));
+    }
+    Ok(())
 }
 
 /// The origin of a request, if pages of it may call this server.

@@ -239,7 +239,8 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(app: &Arc<App>, router: &Ro
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
-            .max_buf_size(limits.head_bytes.max(8_192))
+            // The gate refuses a head that is too long, and says so. Beyond this nobody is told more than the status.
+            .max_buf_size(limits.head_bytes.saturating_mul(2).max(8_192))
             // Whoever has sent a request and sends no more still reads the answer.
             .half_close(true)
             .serve_connection(stream, service)

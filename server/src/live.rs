@@ -26,6 +26,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     answer::{Covered, typed},
     app::App,
+    describe::{Frontier, Prefix},
     hub::{Next, Reader, event},
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
@@ -55,9 +56,9 @@ struct Part {
     get,
     path = "/v1/watch",
     params(
-        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
+        Prefix,
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read"),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+        Frontier,
     ),
     responses(
         (status = 200, description = "Events without end", body = String, content_type = "text/event-stream"),

@@ -11,7 +11,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
-use replica::{LogStatus, Status};
+use replica::{APPLY_DELAYS_MS, LogStatus, Status};
 
 use crate::{
     answer::typed,
@@ -41,6 +41,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
     let status = app.look();
     about_the_replica(&app, &status, &mut text);
     about_peers(&status, &mut text);
+    about_delays(&status, &mut text);
     about_buckets(&status, &mut text);
     about_requests(&app, &mut text);
     Ok(typed(StatusCode::OK, CONTENT_TYPE, text.end()))
@@ -61,6 +62,7 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     text.gauge("ended", "1 when nothing can be written here any more.", u8::from(status.ended.is_some()));
     text.gauge("dead_tallies", "Deleted counters that wait to be purged.", status.dead_tallies);
     text.gauge("early_removals", "Removals that wait for what they remove.", status.early_removals);
+    text.counter("gc_deleted", "Objects of the own log and snapshots that were collected.", status.collected);
     text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
     text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");
     let mut kinds: Vec<&str> = status.alarms.iter().map(|(_, kind, _)| kind.name()).collect();
@@ -73,6 +75,13 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
 fn about_peers(status: &Status, text: &mut Text) {
     let peers = || status.logs.iter().filter(|log| log.replica != status.replica);
     type Of = fn(&LogStatus) -> Option<f64>;
+    // What it has acknowledged may be of an epoch before this one: then all of this one is kept for it.
+    let own = status.durable;
+    let unacknowledged = |log: &LogStatus| {
+        let acknowledged = log.acknowledged.filter(|acknowledged| acknowledged.epoch() == own.epoch());
+        let first = acknowledged.map_or(0, |acknowledged| u64::from(acknowledged.slot()) + 1);
+        (u64::from(own.slot()) + 1).saturating_sub(first)
+    };
     let gauges: [(&str, &str, &str, Of); 6] = [
         (
             "sync_lag_seconds",
@@ -106,6 +115,21 @@ fn about_peers(status: &Status, text: &mut Text) {
                 text.line(name, &[("peer", log.replica.as_str())], value);
             }
         }
+    }
+    let help = "Own segments of the newest epoch that a peer has not acknowledged: they are not collected before.";
+    text.family("gc_unacknowledged_segments", "gauge", help, "");
+    for log in peers().filter(|log| log.evicted.is_none()) {
+        text.line("gc_unacknowledged_segments", &[("peer", log.replica.as_str())], unacknowledged(log));
+    }
+}
+
+fn about_delays(status: &Status, text: &mut Text) {
+    let help = "How long after a peer had cut them its segments were applied, by both clocks.";
+    text.family("apply_delay_seconds", "histogram", help, "seconds");
+    let ends: Vec<f64> = APPLY_DELAYS_MS.iter().map(|end| *end as f64 / 1e3).collect();
+    for log in status.logs.iter().filter(|log| log.replica != status.replica) {
+        let peer = ("peer", log.replica.as_str());
+        text.histogram("apply_delay_seconds", peer, &ends, &log.delays.counts, log.delays.sum_ms as f64 / 1e3);
     }
 }
 
@@ -155,19 +179,8 @@ fn about_requests(app: &App, text: &mut Text) {
     text.family("http_request_seconds", "histogram", "How long they took; of a watch, until it began.", "seconds");
     for route in Route::ALL {
         let (_, by_time, micros) = app.meter.of(route).read();
-        let all: u64 = by_time.iter().sum();
-        if all == 0 {
-            continue;
-        }
-        let mut below = 0;
-        for (end, count) in BUCKETS_US.iter().zip(by_time) {
-            below += count;
-            let end = (*end as f64 / 1e6).to_string();
-            text.line("http_request_seconds_bucket", &[("route", route.name()), ("le", &end)], below);
-        }
-        text.line("http_request_seconds_bucket", &[("route", route.name()), ("le", "+Inf")], all);
-        text.line("http_request_seconds_count", &[("route", route.name())], all);
-        text.line("http_request_seconds_sum", &[("route", route.name())], micros as f64 / 1e6);
+        let ends = BUCKETS_US.map(|end| end as f64 / 1e6);
+        text.histogram("http_request_seconds", ("route", route.name()), &ends, &by_time, micros as f64 / 1e6);
     }
 }
 
@@ -199,6 +212,22 @@ impl Text {
     fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, "counter", help, "");
         self.line(&format!("{name}_total"), &[], value);
+    }
+
+    /// What was counted in classes that end at `ends`, and above the last; nothing where nothing was.
+    fn histogram(&mut self, name: &str, label: (&str, &str), ends: &[f64], counts: &[u64], sum: f64) {
+        let all: u64 = counts.iter().sum();
+        if all == 0 {
+            return;
+        }
+        let (bucket, mut below) = (format!("{name}_bucket"), 0);
+        for (end, count) in ends.iter().zip(counts) {
+            below += count;
+            self.line(&bucket, &[label, ("le", &end.to_string())], below);
+        }
+        self.line(&bucket, &[label, ("le", "+Inf")], all);
+        self.line(&format!("{name}_count"), &[label], all);
+        self.line(&format!("{name}_sum"), &[label], sum);
     }
 
     fn end(mut self) -> String {

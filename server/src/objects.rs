@@ -17,6 +17,7 @@ use crate::{
     answer::{Covered, json},
     app::App,
     changed::{Changed, answer},
+    describe::{Durable, Frontier},
     problem::{Problem, Shown as ProblemShown},
     text::{Parameters, path_of},
 };
@@ -53,7 +54,7 @@ pub(crate) struct OfKind {
     params(
         ("path" = String, Path, description = "The path, all of it", min_length = 1),
         ("kind" = Option<crate::describe::KindName>, Query, description = "Only what is of this kind"),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+        Frontier,
     ),
     responses(
         (status = 200, description = "What is there", body = Found),
@@ -83,8 +84,8 @@ pub(crate) async fn get(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> Re
     params(
         ("path" = String, Path, description = "The path, all of it", min_length = 1),
         ("kind" = Option<crate::describe::KindName>, Query, description = "Only what is of this kind"),
-        ("durable" = Option<bool>, Query, description = "Answers when the bucket has it"),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered, and so deletes what it has seen"),
+        Durable,
+        Frontier,
     ),
     responses(
         (status = 200, description = "It is deleted", body = Changed),

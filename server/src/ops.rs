@@ -20,6 +20,7 @@ use crate::{
     changed::{Changed, answer, answer_again},
     decode::{Form, Operations, operations},
     describe::OperationsBody,
+    describe::{Durable, Frontier},
     keys::{Known, Once},
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
@@ -36,9 +37,9 @@ const ASIDE_BYTES: usize = 32 << 10;
     post,
     path = "/v1/ops",
     params(
-        ("durable" = Option<bool>, Query, description = "Answers when the bucket has it"),
+        Durable,
         ("Idempotency-Key" = Option<String>, Header, description = "Has the request done once: 1 to 255 printable characters", min_length = 1, max_length = 255, pattern = "^[ -~]*[!-~][ -~]*$"),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+        Frontier,
     ),
     request_body(content((OperationsBody = "application/json"), (String = "application/x-ndjson"))),
     responses(

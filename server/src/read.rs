@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::{Covered, json},
     app::App,
+    describe::{Frontier, Paging, Prefix},
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
     value::{Object, weight},
@@ -54,13 +55,7 @@ impl Next {
 #[utoipa::path(
     get,
     path = "/v1/scan",
-    params(
-        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
-        ("after" = Option<String>, Query, description = "Begins behind this path", min_length = 1),
-        ("after_kind" = Option<crate::describe::KindName>, Query, description = "Begins behind this kind at the path `after`, and else behind all of them"),
-        ("limit" = Option<u32>, Query, description = "At most so many, 100 unless told", minimum = 1, maximum = 1_000),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
-    ),
+    params(Prefix, Paging, Frontier),
     responses(
         (status = 200, description = "A page", body = Page),
         (status = 400, description = "No such parameter", body = ProblemShown, content_type = "application/problem+json"),
@@ -144,9 +139,9 @@ pub(crate) struct Top {
     get,
     path = "/v1/top",
     params(
-        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
+        Prefix,
         ("n" = Option<u32>, Query, description = "How many, 10 unless told", minimum = 1, maximum = 1_000),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+        Frontier,
     ),
     responses(
         (status = 200, description = "The greatest, the first of them first", body = Top),
@@ -180,9 +175,9 @@ pub(crate) struct Rank {
     get,
     path = "/v1/rank",
     params(
-        ("prefix" = Option<String>, Query, description = "What the paths begin with; all if it is not given"),
+        Prefix,
         ("path" = String, Query, description = "The path of the counter, all of it", min_length = 1),
-        ("X-Archipelago-Frontier" = Option<String>, Header, description = "Waits until this token is covered"),
+        Frontier,
     ),
     responses(
         (status = 200, description = "Where it stands", body = Rank),

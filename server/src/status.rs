@@ -80,6 +80,8 @@ pub(crate) struct Alarm {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Peer {
     replica: String,
+    /// In which region's bucket its log is, as far as it was read since the start.
+    region: Option<String>,
     /// `in_sync`, `behind`, `unread` or `evicted`.
     state: &'static str,
     applied: Option<String>,
@@ -122,6 +124,7 @@ impl Peer {
     fn new(log: &LogStatus) -> Self {
         Self {
             replica: log.replica.to_string(),
+            region: log.region.clone(),
             state: state_of(log),
             applied: log.applied.map(|position| position.to_string()),
             heard: log.heard.map(|position| position.to_string()),

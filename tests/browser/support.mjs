@@ -9,12 +9,14 @@ import { join } from "node:path";
 
 const { chromium } = await import(process.env.PLAYWRIGHT);
 
-const command = process.env.ARCHIPELAGO;
 const running = new Set();
 
-// A command that goes on. It is stopped with the test, however that ends.
-export function start(folder, ...args) {
-  const child = spawn(command, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+// The command, going on. It is stopped with the test, however that ends.
+export const start = (folder, ...args) => startProgram("archipelago", folder, ...args);
+
+// Any program of this repository.
+export function startProgram(name, folder, ...args) {
+  const child = spawn(join(process.env.PROGRAMS, name), args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   child.said = "";
   child.complained = "";
@@ -45,8 +47,24 @@ export async function freePorts(count) {
   return ports;
 }
 
-export async function until(what, ask, patience = 20_000) {
-  const end = Date.now() + patience;
+// As many ports beside each other, of which the first is given.
+export async function freePortsInARow(count) {
+  for (;;) {
+    const [first] = await freePorts(1);
+    const servers = await Promise.allSettled(Array.from({ length: count }, (_, number) => new Promise((done, failed) => {
+      const server = createServer().on("error", failed).listen(first + number, "127.0.0.1", () => done(server));
+    })));
+    await Promise.all(servers.map(({ value }) => value && new Promise((done) => value.close(done))));
+    if (servers.every(({ value }) => value)) return first;
+  }
+}
+
+// How long something is waited for that should come at once, or in some seconds. A busy machine takes longer, and no test is about
+// how long it takes; in the demonstration a region may be cut off for half a minute just then.
+const PATIENCE = 120_000;
+
+export async function until(what, ask) {
+  const end = Date.now() + PATIENCE;
   let last;
   for (;;) {
     try {
@@ -64,12 +82,14 @@ export async function until(what, ask, patience = 20_000) {
 export async function open() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync"],
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    timeout: PATIENCE,
   });
   const troubles = [];
   const page = async (url, options = {}) => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    context.setDefaultTimeout(PATIENCE);
     const page = await context.newPage();
     page.on("console", (message) => { if (["error", "warning"].includes(message.type())) troubles.push(message.text()); });
     page.on("pageerror", (error) => troubles.push(String(error)));
@@ -83,6 +103,20 @@ export async function open() {
 }
 
 export const shot = (page, name) => page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
+
+// How a page looks: light, dark, and on a telephone, where nothing may stick out.
+export async function looks(page, name) {
+  await shot(page, `${name}-light`);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await shot(page, `${name}-dark`);
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 380, height: 800 });
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(overflow <= 0, `it is ${overflow} too wide`);
+  await shot(page, `${name}-narrow`);
+  await page.setViewportSize(size);
+  await page.emulateMedia({ colorScheme: "light" });
+}
 
 // Runs a test, and leaves nothing behind.
 export async function test(name, body) {

@@ -2,6 +2,7 @@
 //! Layer 4. *Invariant:* seals stay, and so does the newest segment of each epoch; nothing else tells a delayed seal from
 //! one that counts.
 
+use core::sync::atomic::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::Position;
@@ -58,6 +59,12 @@ impl Engine {
         Patience::For(self.settings.catch_up)
     }
 
+    async fn delete(&self, key: &str) -> Result<(), Error> {
+        self.own.store.delete(key, self.soon()).await?;
+        self.collected.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// The position up to which nobody needs the own log, as far as snapshots and peers go.
     fn collectable(&self) -> Option<Position> {
         let mut state = self.state();
@@ -105,7 +112,7 @@ impl Engine {
             }
             let (may_go, _) = slots.split_at(slots.len().saturating_sub(stay));
             for position in may_go.iter().filter(|position| **position <= limit) {
-                self.own.store.delete(&self.keys.log(&self.own.name, *position), self.soon()).await?;
+                self.delete(&self.keys.log(&self.own.name, *position)).await?;
                 deleted += 1;
             }
         }
@@ -133,14 +140,14 @@ impl Engine {
                 };
                 named.extend(parts.iter().map(|part| (part.written, *part.content.as_bytes())));
             } else {
-                self.own.store.delete(&self.keys.manifest(&self.own.name, position), self.soon()).await?;
+                self.delete(&self.keys.manifest(&self.own.name, position)).await?;
                 deleted += 1;
             }
         }
         for (written, content) in shelf.parts(self.soon()).await? {
             let is_named = named.contains(&(written, *content.as_bytes())) && !is_planted(Mutant::NamedPartsCollected);
             if written < stays_from && !is_named {
-                self.own.store.delete(&self.keys.part(&self.own.name, written, content), self.soon()).await?;
+                self.delete(&self.keys.part(&self.own.name, written, content)).await?;
                 deleted += 1;
             }
         }

@@ -3,11 +3,11 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use crdt_core::{
-    HybridClock, Position, Timestamp,
+    HybridClock, Position, ReplicaId, Timestamp,
     planted::{Mutant, Point, is_planted, reached},
 };
 
@@ -62,6 +62,8 @@ pub(crate) struct Engine {
     pub(crate) outbox: Outbox,
     /// The own snapshots that a recovery could begin with.
     pub(crate) kept: Mutex<Kept>,
+    /// How many objects were collected.
+    pub(crate) collected: AtomicU64,
     pub(crate) alarms: Arc<Alarms>,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
@@ -143,6 +145,7 @@ impl Engine {
             clock: Mutex::new(clock),
             outbox: Outbox::default(),
             kept: Mutex::new(kept),
+            collected: AtomicU64::new(0),
             alarms,
             short: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -166,6 +169,14 @@ impl Engine {
     /// What is known. It is locked for moments only, and never across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// In which region's bucket a replica has its log, as far as it was read there.
+    pub(crate) fn region_of(&self, state: &State, replica: ReplicaId) -> Option<String> {
+        if self.writes && replica == self.own.name.id() {
+            return Some(self.regions[0].name.clone());
+        }
+        state.logs.get(&replica)?.region.as_deref().map(str::to_owned)
     }
 
     pub(crate) fn clock(&self) -> MutexGuard<'_, HybridClock> {

@@ -4,6 +4,7 @@
 mod alarm;
 mod collect;
 mod compare;
+mod delays;
 mod engine;
 mod evict;
 mod fetch;
@@ -26,6 +27,7 @@ mod state;
 mod store;
 mod takeover;
 
+pub use delays::{APPLY_DELAYS_MS, ApplyDelays};
 pub(crate) use engine::Engine;
 pub use evict::EvictedLog;
 pub use marked::Marked;

@@ -99,6 +99,7 @@ impl Puller {
             let now = engine.world.clock.elapsed();
             if let Some(log) = engine.state().logs.get_mut(&self.log.name.id()) {
                 log.answered = Some(now);
+                log.region = Some(self.log.store.region().clone());
             }
         }
         match pulled {
@@ -198,6 +199,7 @@ impl Puller {
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
             log.contact = Some(engine.world.clock.elapsed());
             log.read = (log.read.0 + 1, log.read.1 + bytes);
+            log.delays.count(engine.world.clock.wall_ms().saturating_sub(header.wall_ms));
         }
         engine.after_applying(&mut state);
         drop(state);

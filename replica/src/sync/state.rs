@@ -2,7 +2,7 @@
 //! Layer 4. *Invariant:* nothing here waits: a segment is applied, and the position moved, in one go.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use blake3::Hash;
 use crdt_core::{
@@ -11,6 +11,7 @@ use crdt_core::{
 };
 
 use super::{
+    delays::ApplyDelays,
     graves::Graves,
     lineage::{self, Standing},
     rows,
@@ -46,6 +47,10 @@ pub(crate) struct LogKnowledge {
     pub(crate) answered: Option<Duration>,
     /// How many objects of it were read, and how many bytes they had.
     pub(crate) read: (u64, u64),
+    /// How long after they were cut they were applied.
+    pub(crate) delays: ApplyDelays,
+    /// In which region's bucket it was read last.
+    pub(crate) region: Option<Arc<str>>,
     /// Whether the newest snapshots that could be compared, ours and its replica's, hold the same.
     pub(crate) agrees: Option<bool>,
 }

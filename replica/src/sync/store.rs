@@ -79,6 +79,10 @@ impl Store {
         Self { bucket, region: region.into(), world, requests: Arc::default(), alarms }
     }
 
+    pub(crate) const fn region(&self) -> &Arc<str> {
+        &self.region
+    }
+
     pub(crate) fn requests(&self) -> &Requests {
         &self.requests
     }

@@ -208,6 +208,7 @@ fn a_conflict_is_listed_and_resolved() {
     let replicas: std::collections::BTreeSet<&str> =
         writes.iter().filter_map(|write| write["replica"].as_str()).collect();
     assert_eq!(replicas.into_iter().collect::<Vec<_>>(), ["eu-west-1", "us-east-1"]);
+    assert!(writes.iter().all(|write| write["region"] == write["replica"]), "each region has one replica: {conflict}");
     assert_eq!(eu.value("one"), writes[0]["value"], "the latest is read");
     // The other one is kept, by the region that did not write it.
     let ids: Vec<&Value> = writes.iter().map(|write| &write["id"]).collect();

@@ -78,6 +78,11 @@ fn what_is_no_request_is_refused_and_harms_nobody() {
         let answer = connection.rest();
         assert!(answer.as_ref().is_none_or(|answer| (400..=505).contains(&answer.status)), "{answer:?}");
     }
+    // What is only too long is told what to do.
+    let answer = server.get(&format!("/v1/objects/{}", "x".repeat(20 << 10)));
+    assert_eq!(answer.problem(414), "too_long");
+    let answer = ask(server.address, "GET", "/v1/scan", &[("X-Long", &*"y".repeat(40 << 10))], b"");
+    assert_eq!(answer.problem(431), "too_long");
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(100_000));
     let many: String = (0..10_000).map(|number| format!("X-{number}: y\r\n")).collect();
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");

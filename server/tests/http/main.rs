@@ -10,4 +10,5 @@ mod live;
 mod metrics;
 mod once;
 mod running;
+mod secrets;
 mod trouble;

@@ -68,6 +68,12 @@ fn metrics_are_well_formed_and_count_what_happened() {
         is("http_request_seconds_bucket{route=\"/v1/objects/{path}\",le=\"+Inf\"}"),
     );
     assert_eq!(count, all);
+    let delays = is("apply_delay_seconds_count{peer=\"us-east-1\"}");
+    assert!(delays >= 1.0);
+    assert_eq!(is("apply_delay_seconds_bucket{peer=\"us-east-1\",le=\"900\"}"), delays);
+    assert!(is("apply_delay_seconds_sum{peer=\"us-east-1\"}") < 60.0);
+    assert_eq!(is("gc_deleted_total"), 0.0);
+    assert!(is("gc_unacknowledged_segments{peer=\"us-east-1\"}") <= 1.0);
     // What is kept is nobody's business who looks after processes.
     assert!(!answer.text().contains("secret"));
 }
