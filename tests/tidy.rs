@@ -99,9 +99,9 @@ fn crates_depend_on_those_below_alone() {
         .filter(|name| !members.contains(name))
         .map(|name| format!("docs/architecture.md: there is no crate `{name}`"))
         .collect();
-    for name in
-        members.iter().filter(|name| !["benches", "benches/s3", "benches/versus", "chaos", "servers", "tests"].contains(&name.as_str()))
-    {
+    for name in members.iter().filter(|name| {
+        !["benches", "benches/s3", "benches/versus", "chaos", "servers", "tests"].contains(&name.as_str())
+    }) {
         let Some(below) = table.get(name) else {
             faults.push(format!("docs/architecture.md: the table of crates lacks `{name}`"));
             continue;

@@ -14,17 +14,10 @@ use replica::{
 };
 use store_object::MemoryBucket;
 
-use crate::clock::timed;
+use crate::{clock::timed, corpus::path};
 
 /// As many shards as a replica has by default.
 const SHARDS: usize = 64;
-
-/// The path of this number, 38 bytes: distinct, and in an order that has nothing to do with the numbers'.
-#[must_use]
-pub fn path(number: usize) -> String {
-    let scattered = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-    format!("boards/daily/players/{scattered:017}")
-}
 
 /// A clock that stands still: nothing happens in the background but what is asked for.
 #[derive(Debug)]

@@ -114,12 +114,19 @@ pub fn merge(segment: &Segment, keyspace: &Keyspace, applied: &mut Applied) {
     applied.frontier.advance(segment.dot());
 }
 
-/// How many bytes a segment has that holds these rows and is not compressed, by what its prefix says.
+/// The body of an object as it is stored, compressed; and how long it is when it is not.
+///
+/// # Panics
+///
+/// When it is none, or not compressed.
 #[must_use]
-pub fn bytes_before_compression(object: &Bytes) -> usize {
+pub fn compressed_body(object: &Bytes) -> (Bytes, usize) {
+    const COMPRESSED: u8 = 1;
     let word = |from: usize| u32::from_le_bytes([object[from], object[from + 1], object[from + 2], object[from + 3]]);
-    let (control, body) = (word(8) as usize, word(16) as usize);
-    PREFIX_BYTES + control + body + TRAILER_BYTES
+    assert_eq!(object[7] & COMPRESSED, COMPRESSED, "it is compressed");
+    let [control, stored, body] = [8, 12, 16].map(|from| word(from) as usize);
+    assert_eq!(PREFIX_BYTES + control + stored + TRAILER_BYTES, object.len(), "an object");
+    (object.slice(PREFIX_BYTES + control..PREFIX_BYTES + control + stored), body)
 }
 
 fn begin(keyspace: &Keyspace, third: usize, rows: usize) {

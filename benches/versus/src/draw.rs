@@ -65,7 +65,7 @@ pub(crate) fn picture(json: &str) -> Result<String, String> {
          \x20 <rect class=\"ground\" width=\"{WIDTH}\" height=\"{height}\"/>\n",
         "How many times as much others take for the same work"
     );
-    let mut text = |class: &str, anchor: &str, x: f64, y: f64, shown: &str| {
+    let text = |class: &str, anchor: &str, x: f64, y: f64, shown: &str| {
         format!(
             "  <text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n",
             escaped(shown)

@@ -73,6 +73,10 @@ impl Keyed {
 
     /// Applies what another replica has done.
     pub(crate) fn apply(&mut self, path: &str, op: Op) {
+        if let Op::Register(written) = &op {
+            // What is written here after it is later.
+            self.writes = self.writes.max(written.marker.0);
+        }
         if let Some(object) = self.objects.get_mut(path) {
             match (object, op) {
                 (Object::Counter(counter), Op::Counter(op)) => counter.apply(op),

@@ -1,12 +1,14 @@
-//! A segment: its bytes on the wire, encoding and decoding it.
+//! A segment: its bytes on the wire, encoding and decoding it. Compression is timed alone, too, and taken away where the bar is without it.
 
 use std::hint::black_box;
 
 use benches::{
     clock::timed,
     report::thousands,
-    segments::{Draft, bytes_before_compression},
+    segments::{Draft, compressed_body},
 };
+
+use replica::log::Segment;
 
 use super::Scale;
 use crate::{
@@ -17,58 +19,47 @@ use crate::{
 pub(crate) fn measure(report: &mut Report, Scale { rows, turns, .. }: Scale) {
     let draft = Draft::new(rows);
     let object = draft.encode();
-    let each = |all: f64| all / draft.rows() as f64;
-    let shown = thousands(draft.rows());
-    let mut row = |work: String, ours: f64, unit, bar| report.row(Row { work, ours, peer: None, unit, bar: Some(bar) });
-    let raw = bytes_before_compression(&object) as f64;
-    row(format!("on the wire, of {shown} rows, per row, not compressed"), each(raw), "bytes", Bar::at_most(30.0, 22.0));
-    row(
-        "the same, as it is written, with zstd".to_owned(),
-        each(object.len() as f64),
-        "bytes",
-        Bar::at_most(16.0, 12.0),
-    );
-
+    let (stored, body_bytes) = compressed_body(&object);
+    let body = zstd::bulk::decompress(&stored, body_bytes).expect("it was compressed so");
     let segment = draft.decode(&object);
-    let mut rows = segment.rows();
-    let mut read = 0;
-    while let Some(row) = rows.next() {
-        black_box(row.path);
-        read += 1;
-    }
-    assert_eq!((read, segment.row_count()), (draft.rows(), draft.rows() as u64), "rows");
+    assert_eq!(walk(&segment), draft.rows(), "rows");
 
-    let [encode, decode, walk] = medians(turns, |_, runner| match runner {
+    let [encode, decode, walked, compressed, decompressed] = medians(turns, |_, runner| match runner {
         0 => timed(|| draft.encode()).0,
         1 => timed(|| draft.decode(&object)).0,
-        _ => {
-            timed(|| {
-                let mut rows = segment.rows();
-                while let Some(row) = rows.next() {
-                    black_box(row.path);
-                }
-            })
-            .0
-        }
+        2 => timed(|| walk(&segment)).0,
+        3 => timed(|| zstd::bulk::compress(&body, 1)).0,
+        _ => timed(|| zstd::bulk::decompress(&stored, body_bytes)).0,
     });
     assert_eq!(draft.encode(), object, "the same bytes each time");
-    row(
-        format!("encoding {shown} sorted rows, hash and zstd included, per row"),
-        each(encode),
-        "ns",
-        Bar::at_most(40.0, 20.0),
+    assert_eq!(
+        zstd::bulk::compress(&body, 1).expect("it is compressed"),
+        stored,
+        "what is timed alone is what is done within"
     );
-    row(
-        "decoding and checking them, blake3 and zstd included, per row".to_owned(),
-        each(decode),
-        "ns",
-        Bar::at_most(20.0, 13.0),
-    );
-    report.row(Row {
-        work: "walking them again, per row".to_owned(),
-        ours: each(walk),
-        peer: None,
-        unit: "ns",
-        bar: None,
-    });
+
+    let shown = thousands(draft.rows());
+    let mut row = |work: &str, all: f64, unit, bar| {
+        let (work, ours) = (work.replace('#', &shown), all / draft.rows() as f64);
+        report.row(Row { work, ours, peer: None, unit, bar });
+    };
+    let raw = (object.len() - stored.len() + body_bytes) as f64;
+    row("on the wire, of # rows, per row, not compressed", raw, "bytes", Some(Bar::at_most(30.0, 22.0)));
+    row("the same as it is written, with zstd", object.len() as f64, "bytes", Some(Bar::at_most(16.0, 12.0)));
+    let (within, beside) = (" sorted rows, blake3 included, zstd taken away, per row", "its zstd alone, per row");
+    row(&format!("encoding #{within}"), encode - compressed, "ns", Some(Bar::at_most(40.0, 20.0)));
+    row(beside, compressed, "ns", None);
+    row(&format!("decoding and checking #{within}"), decode - decompressed, "ns", Some(Bar::at_most(20.0, 13.0)));
+    row(beside, decompressed, "ns", None);
+    row("walking what was decoded, per row", walked, "ns", None);
+}
+
+/// Reads every row. Returns how many there are.
+fn walk(segment: &Segment) -> usize {
+    let (mut rows, mut walked) = (segment.rows(), 0);
+    while let Some(row) = rows.next() {
+        black_box(row.path);
+        walked += 1;
+    }
+    walked
 }
