@@ -53,7 +53,14 @@ pub(crate) fn picture(json: &str) -> Result<String, String> {
     if bars.is_empty() {
         return Err("no row has a peer".to_owned());
     }
-    let works: Vec<&[Bar]> = bars.chunk_by(|left, right| left.work == right.work).collect();
+    // Each work once, where it comes first.
+    let mut works: Vec<Vec<&Bar>> = Vec::new();
+    for bar in &bars {
+        match works.iter_mut().find(|work| work[0].work == bar.work) {
+            Some(work) => work.push(bar),
+            None => works.push(vec![bar]),
+        }
+    }
     let decades = |pick: fn(f64, f64) -> f64| bars.iter().map(|bar| bar.ratio.log10()).fold(0.0, pick);
     let (lowest, highest) = (decades(f64::min).floor(), decades(f64::max).ceil().max(1.0));
     let place = |decade: f64| LEFT + (decade - lowest) / (highest - lowest) * (RIGHT - LEFT);

@@ -153,10 +153,11 @@ impl Report {
 /// Three digits that count, and commas.
 #[must_use]
 pub(crate) fn figure(number: f64) -> String {
-    match number.abs() {
-        1_000.0.. => benches::report::thousands(number.round() as usize),
-        100.0.. => format!("{number:.0}"),
+    let shown = match number.abs() {
+        1_000.0.. => return benches::report::thousands(number.round() as usize),
+        100.0.. => return format!("{number:.0}"),
         10.0.. => format!("{number:.1}"),
-        _ => format!("{number:.2}").trim_end_matches('0').trim_end_matches('.').to_owned(),
-    }
+        _ => format!("{number:.2}"),
+    };
+    shown.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

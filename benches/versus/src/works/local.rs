@@ -10,7 +10,7 @@ use benches::{
 };
 use store_object::MemoryBucket;
 
-use super::Scale;
+use super::{Scale, memory};
 use crate::{
     peers::{AutomergeMap, Cell, Document, Floor, LoroMap, Redis, Write, YrsMap, command},
     race::medians,
@@ -168,8 +168,7 @@ fn beside_redis(report: &mut Report, redis: &mut Redis, paths: &[String], scale:
     let ours = add_to_sets(scale);
     let work = format!("adding an element to one of {} sets, by path", thousands(n));
     report.row(row(&work, ("redis SADD, pipelined, processor time of both", rate(sets, rows)), ours));
-    let work = "memory for each path with a counter".to_owned();
-    let ours = super::memory::one_tally(n);
+    let (work, ours) = (memory::work(n), memory::one_tally(n));
     report.row(Row { work, ours, peer: Some(("redis", memory)), unit: "bytes", bar: None });
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn measure(report: &mut Report, Scale { n, .. }: Scale) {
     let one = one_tally(n);
     let three = tallies(n, 3);
     let paths = thousands(n);
-    let work = format!("memory for each of {paths} paths of 38 bytes with a counter, ordered index included");
+    let work = work(n);
     let row = |peer, bar| Row { work: work.clone(), ours: one, peer: Some(peer), unit: "bytes", bar };
     report.row(row(("crdts in a HashMap", keyed(n, 1)), Some(Bar::at_most(200.0, 120.0))));
     report.row(row(("HashMap, no order", floor(n)), None));
@@ -29,6 +29,11 @@ pub(crate) fn measure(report: &mut Report, Scale { n, .. }: Scale) {
     let work = format!("the same, counted at by three replicas, {paths} paths");
     let bar = Some(Bar::at_most(270.0, 180.0));
     report.row(Row { work, ours: three, peer: Some(("crdts in a HashMap", keyed(n, 3))), unit: "bytes", bar });
+}
+
+/// What is done: it is compared with redis elsewhere.
+pub(crate) fn work(n: usize) -> String {
+    format!("memory for each of {} paths of 38 bytes with a counter, ordered index included", thousands(n))
 }
 
 /// Of ours, where one replica has counted.

@@ -1,5 +1,7 @@
 //! Whole states: a snapshot into a replica that holds nearly the same, and into one that begins.
 
+use std::time::Duration;
+
 use benches::{
     clock::{timed, timed_by_the_wall},
     corpus,
@@ -7,7 +9,8 @@ use benches::{
     report::thousands,
     trio::Trio,
 };
-use store_object::LocalBucket;
+use replica::ports::Bucket;
+use store_object::{LocalBucket, MemoryBucket};
 
 use super::Scale;
 use crate::{
@@ -17,10 +20,20 @@ use crate::{
 
 pub(crate) fn measure(report: &mut Report, scale: Scale) {
     same(report, scale);
-    let ours = bootstrap(report, scale);
-    loaded::<YrsMap>(report, scale, ours);
-    loaded::<AutomergeMap>(report, scale, ours);
-    loaded::<LoroMap>(report, scale, ours);
+    let rows = thousands(scale.n);
+    let directory = tempfile::tempdir().expect("a directory");
+    let folder = |name: &str| LocalBucket::open(directory.path().join(name)).expect("a bucket");
+    // By the wall clock, since a directory is read on other threads.
+    let ours = bootstrap(scale, folder, |open| timed_by_the_wall(open));
+    let work = format!("bootstrap of {rows} rows from a local directory, wall clock");
+    report.row(Row { work, ours, peer: None, unit: "s", bar: Some(Bar::at_most(1.5, 0.6)) });
+    let written = MemoryBucket::new();
+    let memory = |name: &str| if name == "ann" { written.clone() } else { MemoryBucket::new() };
+    let ours = bootstrap(scale, memory, |open| timed(open));
+    for (name, theirs) in [loaded::<YrsMap>(scale), loaded::<AutomergeMap>(scale), loaded::<LoroMap>(scale)] {
+        let work = format!("bootstrap of {rows} rows from memory");
+        report.row(Row { work, ours, peer: Some((name, theirs)), unit: "s", bar: None });
+    }
 }
 
 fn same(report: &mut Report, Scale { n, few, .. }: Scale) {
@@ -33,10 +46,12 @@ fn same(report: &mut Report, Scale { n, few, .. }: Scale) {
     report.row(Row { work, ours, peer: None, unit: "ns", bar });
 }
 
-/// By the wall clock, since a directory is read on other threads.
-fn bootstrap(report: &mut Report, Scale { n, few, .. }: Scale) -> f64 {
-    let directory = tempfile::tempdir().expect("a directory");
-    let bucket = |name: &str| LocalBucket::open(directory.path().join(name)).expect("a bucket");
+/// How many seconds a newcomer takes to hold all that another replica has left in a snapshot.
+fn bootstrap<B: Bucket + 'static>(
+    Scale { n, few, .. }: Scale,
+    bucket: impl Fn(&str) -> B,
+    clock: impl Fn(&dyn Fn() -> Hosted) -> (Duration, Hosted),
+) -> f64 {
     let mut writer = Hosted::open_in("ann", bucket("ann"), []);
     for first in (0..n).step_by(20_000) {
         for number in first..n.min(first + 20_000) {
@@ -50,7 +65,7 @@ fn bootstrap(report: &mut Report, Scale { n, few, .. }: Scale) -> f64 {
     let mut times = Vec::new();
     for newcomer in 0..few {
         let name = format!("newcomer-{newcomer}");
-        let (took, host) = timed_by_the_wall(|| Hosted::open_in(&name, bucket(&name), [bucket("ann")]));
+        let (took, host) = clock(&|| Hosted::open_in(&name, bucket(&name), [bucket("ann")]));
         for path in (0..n).step_by(97).map(corpus::path) {
             let [read, there] = [&host.replica, &written].map(|replica| replica.get(&path).expect("a path"));
             assert_eq!(read, there, "{path}");
@@ -59,14 +74,11 @@ fn bootstrap(report: &mut Report, Scale { n, few, .. }: Scale) -> f64 {
         times.push(took);
     }
     times.sort_unstable();
-    let ours = times[times.len() / 2].as_secs_f64();
-    let work = format!("bootstrap of {} rows from a local directory", thousands(n));
-    report.row(Row { work, ours, peer: None, unit: "s", bar: Some(Bar::at_most(1.5, 0.6)) });
-    ours
+    times[times.len() / 2].as_secs_f64()
 }
 
 /// What a document makes of everything that another one has saved, from memory.
-fn loaded<D: Document>(report: &mut Report, Scale { n, .. }: Scale, ours: f64) {
+fn loaded<D: Document>(Scale { n, .. }: Scale) -> (&'static str, f64) {
     let mut floor = Floor::default();
     let acts = (0..n).flat_map(|number| corpus::first(number).into_iter().map(move |act| (corpus::path(number), act)));
     let writes: Vec<Write> = acts.map(|(path, act)| floor.write(&path, &act)).collect();
@@ -74,13 +86,11 @@ fn loaded<D: Document>(report: &mut Report, Scale { n, .. }: Scale, ours: f64) {
     let _sent = writer.write(&writes);
     let saved = writer.save();
     // One that decodes later is read at once, or it would have done nothing yet.
-    let read = corpus::path(0);
     let (took, loaded) = timed(|| {
         let loaded = D::load(2, &saved);
-        assert!(loaded.get(&read).is_some(), "it is there");
+        assert!(loaded.get(&writes[0].0).is_some(), "it is there");
         loaded
     });
     loaded.check(&floor);
-    let work = format!("bootstrap of {} rows; theirs from memory", thousands(n));
-    report.row(Row { work, ours, peer: Some((D::NAME, took.as_secs_f64())), unit: "s", bar: None });
+    (D::NAME, took.as_secs_f64())
 }
