@@ -13,7 +13,8 @@ use std::{process::ExitCode, time::Duration};
 
 use benches::{
     clock::timed,
-    engine::{Hosted, Pair, counter, counters, path, registers, sample, sets},
+    corpus::{PREFIX, path},
+    engine::{Hosted, Pair, counter, counters, registers, sample, sets},
     report::{Table, held, median, nanos, thousands},
 };
 use peak_alloc::PeakAlloc;
@@ -131,7 +132,7 @@ fn opened(table: &mut Table, n: usize) {
     table.row(&[&what, "under 3 s", &format!("{took:.2?}")], table.speed(took < BAR));
 
     let host = Hosted::open("ann", &bucket, &peer);
-    let board = host.replica.leaderboard("boards/daily/").expect("a prefix");
+    let board = host.replica.leaderboard(PREFIX).expect("a prefix");
     let times = (0..100).map(|_| timed(|| board.top(100)).0).collect();
     let each = median(times);
     let what = format!("`leaderboard.top(100)` of {}", thousands(n));

@@ -31,7 +31,7 @@ if ! cmp --silent "$locked" "$tools/locked"; then
 fi
 
 profile=${PROFILE:-ci}
-cargo build --locked --workspace --bins --tests --profile "$profile"
+PROFILE=$profile tests/programs.sh
 export PROGRAMS="$target/$profile" CHROMIUM="$chromium" SCREENSHOTS="$target/screenshots"
 export PLAYWRIGHT="$tools/node_modules/playwright-core/index.mjs"
 rm -rf "$SCREENSHOTS"

@@ -16,7 +16,7 @@ if ! cmp --silent "$pinned" "$venv/pinned"; then
 fi
 
 profile=${PROFILE:-ci}
-cargo build --locked --workspace --bins --tests --profile "$profile"
+PROFILE=$profile tests/programs.sh
 
 folder=$(mktemp -d)
 server=

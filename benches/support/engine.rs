@@ -10,21 +10,14 @@ use replica::{
     handles::PnCounter,
     key::ObjectKey,
     keyspace::{Applied, Change, Keyspace, Origin},
-    ports::{Answer, Clock, Entropy},
+    ports::{Answer, Bucket, Clock, Entropy},
 };
 use store_object::MemoryBucket;
 
-use crate::clock::timed;
+use crate::{clock::timed, corpus::path};
 
 /// As many shards as a replica has by default.
 const SHARDS: usize = 64;
-
-/// The path of this number, 38 bytes: distinct, and in an order that has nothing to do with the numbers'.
-#[must_use]
-pub fn path(number: usize) -> String {
-    let scattered = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-    format!("boards/daily/players/{scattered:017}")
-}
 
 /// A clock that stands still: nothing happens in the background but what is asked for.
 #[derive(Debug)]
@@ -46,7 +39,7 @@ impl Clock for Still {
 
 /// Bytes that differ from replica to replica and not from run to run.
 #[derive(Debug)]
-struct Named(&'static str);
+struct Named(String);
 
 impl Entropy for Named {
     fn fill(&self, bytes: &mut [u8]) {
@@ -64,9 +57,21 @@ pub struct Hosted {
 impl Hosted {
     /// Opens a replica in `own`, which reads from `peer`.
     #[must_use]
-    pub fn open(name: &'static str, own: &MemoryBucket, peer: &MemoryBucket) -> Self {
-        let builder = Replica::builder_with(name, own.clone(), Arc::new(Still), Arc::new(Named(name)));
-        let replica = block_on(builder.peer("other", peer.clone()).open()).expect("it opens");
+    pub fn open(name: &str, own: &MemoryBucket, peer: &MemoryBucket) -> Self {
+        Self::open_in(name, own.clone(), [peer.clone()])
+    }
+
+    /// Opens a replica in `own`, which reads from `peers`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn open_in<B: Bucket + 'static>(name: &str, own: B, peers: impl IntoIterator<Item = B>) -> Self {
+        let builder = Replica::builder_with(name, own, Arc::new(Still), Arc::new(Named(name.to_owned())));
+        let regions = peers.into_iter().enumerate();
+        let builder = regions.fold(builder, |builder, (number, peer)| builder.peer(&format!("peer {number}"), peer));
+        let replica = block_on(builder.open()).expect("it opens");
         let driven = replica.clone();
         Self { replica, run: Box::pin(async move { driven.run().await }) }
     }

@@ -1,11 +1,14 @@
 //! What several benches share: the scenarios, built alike for both sides, and the clock.
 
 pub mod clock;
+pub mod corpus;
 pub mod counter;
 pub mod engine;
 pub mod or_set;
 pub mod register;
 pub mod report;
+pub mod segments;
+pub mod trio;
 
 /// `full`, or `tiny` when every bench is only run once to see that it works.
 ///
