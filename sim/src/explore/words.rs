@@ -94,7 +94,7 @@ pub(super) const THREE: Alphabet = Alphabet { replicas: 3, changes: &[Change::Pu
 pub(super) const RECOVERIES: Alphabet =
     Alphabet { changes: &[Change::Put, Change::Take], returns: &[Return::Crash, Return::Close], letters: 6, ..TWO };
 pub(super) const STATES: Alphabet =
-    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, is_collected: true, letters: 6, ..TWO };
+    Alphabet { changes: &[Change::Count, Change::Delete], sort: Sort::Counter, is_collected: true, letters: 8, ..TWO };
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
