@@ -45,8 +45,8 @@ fn main() {
     println!("|---|---|---|---|---|---|---|---|---|");
     for (rate, seconds) in [(1, 4 * 3_600), (100, 2 * 3_600), (10_000, 300)] {
         for flush_ms in [50, 100, 250, 1_000, 5_000, 10_000] {
-            let seconds = if is_full { seconds } else { 20 };
-            let rate = if is_full { rate } else { rate.min(100) };
+            let seconds = if is_full { seconds } else { 10 };
+            let rate = if is_full { rate } else { rate.min(50) };
             run(rate, Duration::from_millis(flush_ms), Duration::from_secs(seconds)).print(rate, flush_ms);
         }
     }

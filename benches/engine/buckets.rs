@@ -9,10 +9,10 @@
 use std::time::Duration;
 
 use benches::{
-    clock::timed_by_the_wall,
     corpus::path,
     engine::{Hosted, counter},
     sized,
+    wall::timed_by_the_wall,
 };
 use criterion::{Criterion, Throughput};
 use futures_lite::future::block_on;

@@ -7,9 +7,10 @@
 //! Bar: under 150 ns to count; judged by `engine_table.rs`.
 
 use benches::{
-    clock::{timed, timed_by_the_wall},
+    clock::timed,
     corpus::path,
     engine::{Hosted, counter},
+    wall::timed_by_the_wall,
 };
 use criterion::{BenchmarkId, Criterion};
 use store_object::MemoryBucket;

@@ -9,13 +9,6 @@ pub fn timed<R>(run: impl FnOnce() -> R) -> (Duration, R) {
     (now().saturating_sub(start), result)
 }
 
-/// The same by the wall clock: where several threads work, or another process does.
-pub fn timed_by_the_wall<R>(run: impl FnOnce() -> R) -> (Duration, R) {
-    let start = wall();
-    let result = run();
-    (wall().saturating_sub(start), result)
-}
-
 /// The processor time of this thread: what other processes do shows in it only by way of the caches.
 #[cfg(unix)]
 fn now() -> Duration {
@@ -25,12 +18,8 @@ fn now() -> Duration {
 }
 
 #[cfg(not(unix))]
-fn now() -> Duration {
-    wall()
-}
-
 #[expect(clippy::disallowed_methods, reason = "to measure is what benches are for")]
-fn wall() -> Duration {
+fn now() -> Duration {
     use std::{sync::LazyLock, time::Instant};
 
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -9,6 +9,7 @@ pub mod register;
 pub mod report;
 pub mod segments;
 pub mod trio;
+pub mod wall;
 
 /// `full`, or `tiny` when every bench is only run once to see that it works.
 ///

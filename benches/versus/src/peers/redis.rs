@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use benches::clock;
+use benches::{clock, wall::timed_by_the_wall};
 
 /// A server of our own, and a connection to it.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Redis {
     /// Sends all commands at once, and reads all answers, which are integers. Returns their sum, and what it took.
     pub(crate) fn pipeline(&mut self, commands: &[u8], count: usize) -> (i64, Took) {
         let before = self.processor();
-        let (wall, (processor, sum)) = clock::timed_by_the_wall(|| {
+        let (wall, (processor, sum)) = timed_by_the_wall(|| {
             clock::timed(|| {
                 let mut stream = self.reader.get_ref().try_clone().expect("a socket");
                 let sent = commands.to_vec();

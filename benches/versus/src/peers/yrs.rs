@@ -23,14 +23,16 @@ impl Document for YrsMap {
     fn write(&mut self, writes: &[Write]) -> Vec<u8> {
         let mut transaction = self.doc.transact_mut();
         for (key, cell) in writes {
-            match cell {
-                Some(Cell::Number(sum)) => {
-                    drop(self.map.insert(&mut transaction, key.as_str(), Any::Number(Number::Int(*sum))))
+            let value = match cell {
+                Some(Cell::Number(sum)) => Any::Number(Number::Int(*sum)),
+                Some(Cell::Text(text)) => Any::from(text.as_str()),
+                Some(Cell::There) => Any::Bool(true),
+                None => {
+                    self.map.remove(&mut transaction, key);
+                    continue;
                 }
-                Some(Cell::Text(text)) => drop(self.map.insert(&mut transaction, key.as_str(), text.as_str())),
-                Some(Cell::There) => drop(self.map.insert(&mut transaction, key.as_str(), true)),
-                None => drop(self.map.remove(&mut transaction, key)),
-            }
+            };
+            let _item = self.map.insert(&mut transaction, key.as_str(), value);
         }
         transaction.encode_update_v1()
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use benches::{
-    clock::{timed, timed_by_the_wall},
+    clock::timed,
     corpus,
     engine::{Hosted, counter},
     report::{median, thousands},
+    wall::timed_by_the_wall,
 };
 use store_object::MemoryBucket;
 

@@ -1,4 +1,4 @@
-//! A leaderboard: reading its top, and what keeping it up adds to a count.
+//! A leaderboard: reading its top, and what keeping it up adds to a count. Scores are drawn below 2²⁰, so few are equal.
 
 use std::{hint::black_box, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) fn measure(report: &mut Report, Scale { n, rows, turns, .. }: Scale) 
     let keyspace = Keyspace::new(DotSource::new(ReplicaId::named("ann"), 1), 7, 64);
     let key = |number| ObjectKey::new(corpus::path(number), Kind::PnCounter).expect("a path");
     let keys: Vec<ObjectKey> = (0..n).map(key).collect();
-    let score = |number: usize| 1 + (number.wrapping_mul(0x9e37_79b9) >> 7 & 0xfff) as i64;
+    let score = |number: usize| 1 + (number.wrapping_mul(0x9e37_79b9) >> 7 & 0xf_ffff) as i64;
     let count = |number: usize, amount: i64| {
         let _changed = keyspace.change(&keys[number], &Change::Count(amount)).expect("it is taken");
     };

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use benches::{
-    clock::{timed, timed_by_the_wall},
-    corpus,
-    engine::Hosted,
-    report::thousands,
-    trio::Trio,
-};
+use benches::{clock::timed, corpus, engine::Hosted, report::thousands, trio::Trio, wall::timed_by_the_wall};
 use replica::ports::Bucket;
 use store_object::{LocalBucket, MemoryBucket};
 
