@@ -135,7 +135,7 @@ fn deletes(meter: &Meter) -> u64 {
 
 fn write(replica: &Replica, random: &Random, changes: u64) {
     for _ in 0..changes {
-        let path = benches::engine::path(random.below(PATHS));
+        let path = benches::corpus::path(random.below(PATHS));
         replica.pn_counter(&path).and_then(|counter| counter.add(1)).expect("room");
     }
 }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use benches::{
-    engine::path,
+    corpus::path,
     report::{Table, thousands},
 };
 use replica::{Replica, Settings};
