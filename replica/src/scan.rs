@@ -124,8 +124,6 @@ pub struct LiveWrite {
     pub dot: Dot,
     /// Who wrote it.
     pub replica: ReplicaName,
-    /// In which region, as [`LogStatus::region`](crate::LogStatus::region).
-    pub region: Option<String>,
 }
 
 impl LiveWrite {
@@ -163,8 +161,7 @@ impl Iterator for Conflicts {
             let live = |Write { dot, timestamp, value }| {
                 // Whoever wrote what is here has been met.
                 let name = state.roster.get(dot.replica).cloned();
-                let region = replica.engine().region_of(&state, dot.replica);
-                name.map(|replica| LiveWrite { value, timestamp, dot, replica, region })
+                name.map(|replica| LiveWrite { value, timestamp, dot, replica })
             };
             return Some(Conflict { key, writes: writes.into_iter().filter_map(live).collect() });
         }

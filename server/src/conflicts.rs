@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use operations::{Operation, Texts, json as as_json, moment};
-use replica::{Bytes, Conflict, Kind, LiveWrite, key::check_path};
+use replica::{Bytes, Conflict, Kind, LiveWrite, Status, key::check_path};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -63,10 +63,11 @@ pub(crate) struct Candidate {
     time: String,
 }
 
-impl From<&LiveWrite> for Candidate {
-    fn from(write: &LiveWrite) -> Self {
+impl Candidate {
+    fn of(write: &LiveWrite, status: &Status) -> Self {
         let (value, time) = (as_json(&write.value), moment(write.timestamp.millis()));
-        Self { id: id_of(write), value, replica: write.replica.to_string(), region: write.region.clone(), time }
+        let region = status.logs.iter().find(|log| log.replica == write.replica).and_then(|log| log.region.clone());
+        Self { id: id_of(write), value, replica: write.replica.to_string(), region, time }
     }
 }
 
@@ -100,10 +101,11 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     found.truncate(limit);
     let next = found.last().filter(|_| !is_whole);
     let next = next.map(|last| Next::behind(&last.key));
+    let status = app.replica.status();
     let conflicted = |conflict: &Conflict| Conflicted {
         path: conflict.key.path().to_owned(),
         kind: conflict.key.kind().name(),
-        writes: conflict.writes.iter().map(Candidate::from).collect(),
+        writes: conflict.writes.iter().map(|write| Candidate::of(write, &status)).collect(),
     };
     let conflicts = found.iter().map(conflicted).collect();
     json(StatusCode::OK, &Conflicts { conflicts, next, token: app.replica.token().to_string() })
