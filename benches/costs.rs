@@ -25,6 +25,11 @@ use std::{sync::Arc, time::Duration};
 use replica::{Replica, Settings};
 use sim::{Executor, Faults, Requests, SimBucket, SimClock, SimEntropy};
 
+#[expect(unreachable_pub, reason = "it is a part of a library, too")]
+#[path = "support/thousands.rs"]
+mod thousands;
+use thousands::thousands;
+
 const PUT_OR_LIST: f64 = 0.005 / 1_000.0;
 const GET: f64 = 0.0004 / 1_000.0;
 const GIGABYTE: f64 = 0.02;
@@ -157,13 +162,5 @@ fn path(number: u64) -> String {
 }
 
 fn whole(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut shown = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
+    thousands(number.round_ties_even() as usize)
 }

@@ -83,6 +83,15 @@ impl Hosted {
         closed.expect("it is closed");
     }
 
+    /// Reads what the others have written: gets it from their buckets, decodes and merges it.
+    ///
+    /// # Panics
+    ///
+    /// When something of it cannot be read.
+    pub fn catch_up(&self) {
+        assert!(block_on(self.replica.catch_up()), "everything was read");
+    }
+
     /// Writes what waits to the bucket.
     pub fn flush(&mut self) {
         let Self { replica, run } = self;
@@ -129,9 +138,7 @@ impl Pair {
     /// took.
     #[must_use]
     pub fn read(&self) -> Duration {
-        let (took, complete) = timed(|| block_on(self.reader.replica.catch_up()));
-        assert!(complete, "everything was read");
-        took
+        timed(|| self.reader.catch_up()).0
     }
 
     /// Both read the same at the paths of these numbers.

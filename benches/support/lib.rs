@@ -8,6 +8,7 @@ pub mod or_set;
 pub mod register;
 pub mod report;
 pub mod segments;
+mod thousands;
 pub mod trio;
 pub mod wall;
 

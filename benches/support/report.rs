@@ -4,6 +4,8 @@ use std::{process::ExitCode, time::Duration};
 
 use peak_alloc::PeakAlloc;
 
+pub use crate::thousands::thousands;
+
 /// A table in Markdown, printed as it is measured. Its last column says whether the bar is met.
 #[derive(Debug)]
 pub struct Table {
@@ -64,14 +66,4 @@ pub fn held<R>(memory: &PeakAlloc, build: impl FnOnce() -> R) -> (usize, R) {
 pub fn nanos(each: f64, unit: &str) -> String {
     let figure = if each < 1_000.0 { format!("{each:.1}") } else { thousands(each as usize) };
     format!("{figure} ns per {unit}")
-}
-
-/// A number with commas.
-#[must_use]
-pub fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let head = digits.len() % 3;
-    let tail = digits.as_bytes()[head..].chunks(3).map(|three| three.iter().map(|digit| char::from(*digit)).collect());
-    let parts: Vec<String> = (head > 0).then(|| digits[..head].to_owned()).into_iter().chain(tail).collect();
-    parts.join(",")
 }

@@ -175,6 +175,11 @@ impl<S: BuildHasher + Clone> Object<S> {
         }
     }
 
+    /// The tallies of a counter that are dead, but for those that died as one of `before` did.
+    pub fn newly_dead<'a>(&'a self, before: &'a [Tally]) -> impl Iterator<Item = &'a Tally> {
+        self.tallies().iter().filter(|tally| tally.is_dead() && !before.iter().any(|before| before.died_as(tally)))
+    }
+
     /// Drops the tally that died as `dead` did. Returns whether it was there.
     ///
     /// The caller must know that nobody can bring this life back: `docs/architecture.md`, "Purging".

@@ -232,9 +232,9 @@ impl Replica {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for this replica itself, for one that is not known, for one of which nothing was applied, or
-    /// less than this replica once knew, unless `last` is given, for a `last` that its log is seen not to have and to which neither
-    /// this replica nor a peer has read it, for one beyond the end that was declared before, and for an observer; [`ErrorKind::Store`] when no snapshot can be written; and what
-    /// stops the replica.
+    /// less than this replica once knew, unless `last` is given, for a `last` that its log is seen not to have and to which
+    /// neither this replica nor a peer has read it, for one beyond the end that was declared before, and for an observer;
+    /// [`ErrorKind::Store`] when no snapshot can be written; and what stops the replica.
     ///
     /// # Cost
     ///

@@ -74,16 +74,14 @@ impl Keyspace {
             shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
                 let nothing = self.object(key.kind());
                 let before = owed.is_watched().then(|| object.value());
-                let were_dead: Vec<Tally> = object.tallies().iter().filter(|tally| tally.is_dead()).copied().collect();
+                let were_dead: Vec<Tally> = object.newly_dead(&[]).copied().collect();
                 if is_planted(Mutant::SnapshotOverwrites) {
                     object.clone_from(theirs.unwrap_or(&nothing));
                 }
                 let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
                 debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
                 owed.elements_changed(before.is_some_and(|before| before != object.value()));
-                let has_died =
-                    |tally: &&Tally| tally.is_dead() && !were_dead.iter().any(|before| before.died_as(tally));
-                object.tallies().iter().filter(has_died).copied().collect()
+                object.newly_dead(&were_dead).copied().collect()
             });
         self.keep_index(presence);
         dead

@@ -109,9 +109,8 @@ impl Engine {
         if tails.is_empty() || tails.iter().any(|(_, tail)| has(tail)) {
             return Ok(());
         }
-        let logs = self.discover().await.into_iter().map(|(_, log)| log).collect();
-        let read = read_by_peers(replica, logs, self.some_patience()).await;
-        if read.iter().any(|(_, position)| *position == last) { Ok(()) } else { Err(no_such_position(replica)) }
+        let is_read = self.read_elsewhere(replica).await.contains(&last);
+        if is_read { Ok(()) } else { Err(no_such_position(replica)) }
     }
 
     /// Puts the declaration into the next segment. Returns the final position.
@@ -176,13 +175,19 @@ impl Engine {
         places.into_iter().zip(tails).filter_map(|(place, tail)| Some((place, tail.ok()?))).collect()
     }
 
+    /// How far each of the peers has read a log.
+    async fn read_elsewhere(&self, replica: &ReplicaName) -> Vec<Position> {
+        let logs = self.discover().await.into_iter().map(|(_, log)| log).collect();
+        let read = read_by_peers(replica, logs, self.some_patience()).await;
+        read.into_iter().map(|(_, position)| position).collect()
+    }
+
     /// Puts a final seal on the log of this name that goes furthest, if it is the one that was read here and holds `last`:
     /// one that was rolled back, or a copy, must not look like the whole. Returns which was sealed, and the seal's position.
     async fn seal_evicted(&self, replica: &ReplicaName, last: Option<Position>) -> Option<(LogPlace, Position)> {
         let began = self.world.clock.elapsed();
         // Others may have read more of it than is here, and than is left.
-        let logs = self.discover().await.into_iter().map(|(_, log)| log).collect();
-        let read = read_by_peers(replica, logs, self.some_patience()).await;
+        let read = self.read_elsewhere(replica).await;
         while self.world.clock.elapsed().saturating_sub(began) <= self.settings.catch_up {
             let (place, tail) = self.tails_of(replica).await.into_iter().max_by_key(|(_, tail)| tail.position)?;
             let is_ours = {
@@ -195,7 +200,7 @@ impl Engine {
                     && [last, state.position_of(replica.id()), state.published.get(replica.id())]
                         .into_iter()
                         .flatten()
-                        .chain(read.iter().map(|(_, position)| *position))
+                        .chain(read.iter().copied())
                         .all(holds)
             };
             if !is_ours {

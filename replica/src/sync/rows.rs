@@ -93,15 +93,11 @@ impl<'a> Gathered<'a> {
                 }
             };
             were_dead.clear();
-            were_dead.extend(object.tallies().iter().filter(|tally| tally.is_dead()));
+            were_dead.extend(object.newly_dead(&[]));
             let same_kind = body.merge_into(object, seen);
             debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            let has_died = |tally: &&Tally| {
-                tally.is_dead()
-                    && counted.iter().any(|told| told.parts().replica == tally.parts().replica)
-                    && !were_dead.iter().any(|before| before.died_as(tally))
-            };
-            dead.extend(object.tallies().iter().filter(has_died).map(|tally| (seen.key.clone(), *tally)));
+            let is_told = |tally: &&Tally| counted.iter().any(|told| told.parts().replica == tally.parts().replica);
+            dead.extend(object.newly_dead(were_dead).filter(is_told).map(|tally| (seen.key.clone(), *tally)));
         })?;
         bodies.clear();
         tallies.clear();

@@ -66,6 +66,11 @@ impl Did {
     const fn undoes(self) -> bool {
         !matches!(self, Self::Count(_))
     }
+
+    /// The value, of a write.
+    const fn written(self) -> Option<u16> {
+        if let Self::Write(value) = self { Some(value) } else { None }
+    }
 }
 
 /// What somebody has seen: of each log, everything up to a position.
@@ -122,8 +127,6 @@ pub struct History {
     /// Each object's number: the place of what was done to it.
     objects: BTreeMap<Object, usize>,
     done: Vec<Done>,
-    /// How often anything was done, or came into a bucket.
-    changes: u64,
     /// The positions that are in a bucket, or have been.
     published: BTreeSet<(Log, u64)>,
     /// The events of those that are not, with the numbers of their objects.
@@ -146,7 +149,6 @@ impl History {
         }
         // Also where the position has been in its bucket before: that was another's, of a bucket that was emptied since.
         self.pending.entry((log, position)).or_default().push((event, number));
-        self.changes += 1;
         let done = &mut self.done[number];
         done.events.push(event);
         if did == Did::Delete {
@@ -162,7 +164,6 @@ impl History {
         for (event, number) in self.pending.remove(&(log, position)).into_iter().flatten() {
             self.events[event].is_published = true;
             self.done[number].changes += 1;
-            self.changes += 1;
         }
     }
 
@@ -255,7 +256,7 @@ impl History {
         let standing = standing.iter().map(|event| &self.events[*event]);
         let last = standing.clone().map(|event| event.at.as_millis()).max();
         let of_the_last = standing.filter(|event| Some(event.at.as_millis()) == last);
-        of_the_last.filter_map(|event| if let Did::Write(value) = event.did { Some(value) } else { None }).collect()
+        of_the_last.filter_map(|event| event.did.written()).collect()
     }
 
     /// Of these operations on a register the writes that no other one of them has seen and superseded.

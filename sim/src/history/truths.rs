@@ -19,10 +19,8 @@ const EACH: u64 = 8;
 pub(crate) struct Truths {
     /// By the numbers of the objects.
     known: Vec<Known>,
-    /// How much had been done when it was looked at last, and what the view held then.
-    at: (u64, Seen),
-    /// How often that was something else than before.
-    turns: u64,
+    /// What the view held when it was looked at last.
+    seen: Seen,
     /// How often it was looked at.
     looks: u64,
 }
@@ -40,9 +38,7 @@ pub(crate) struct Must<'a> {
 /// What was worked out of one object.
 #[derive(Debug, Default)]
 struct Known {
-    /// The turn in which it was worked out.
-    turn: u64,
-    /// How often something had been done to it by then.
+    /// How often something had been done to it when it was looked at.
     changes: u64,
     /// How many of its events were looked at.
     events: usize,
@@ -68,14 +64,11 @@ impl Truths {
     /// To be called before [`of`](Self::of), with a view that is always that of the same party.
     pub(crate) fn turn_to(&mut self, history: &History, view: &View) {
         self.looks += 1;
-        if self.at.0 != history.changes || self.at.1 != view.seen {
-            let is_less = self.at.1.iter().any(|(log, before)| view.seen.get(log).is_none_or(|now| now < before));
-            if is_less {
+        if self.seen != view.seen {
+            if self.seen.iter().any(|(log, before)| view.seen.get(log).is_none_or(|now| now < before)) {
                 self.known.clear();
             }
-            self.at.0 = history.changes;
-            self.at.1.clone_from(&view.seen);
-            self.turns += 1;
+            self.seen.clone_from(&view.seen);
         }
         self.known.resize_with(history.done.len(), Known::default);
     }
@@ -83,12 +76,10 @@ impl Truths {
     /// What an object must read as in the view that it was turned to.
     pub(crate) fn of(&mut self, history: &History, view: &View, (number, object): (usize, &Object)) -> Must<'_> {
         let known = &mut self.known[number];
-        let is_asked_again = known.truth.is_some() && known.turn == self.turns;
-        known.turn = self.turns;
-        let is_new = !is_asked_again && (known.take_in(history, &history.done[number], view) || known.truth.is_none());
-        if is_new {
+        if known.take_in(history, &history.done[number], view) {
             known.truth = None;
         }
+        let is_new = known.truth.is_none();
         let Known { standing, count, truth, last_writes, .. } = known;
         let truth = truth.get_or_insert_with(|| {
             if object.1 == Sort::Last {
@@ -191,9 +182,7 @@ fn shown(history: &History, standing: &[usize], count: i128, sort: Sort) -> Trut
     let done = standing.iter().map(|event| history.events[*event].did);
     match sort {
         Sort::Grows | Sort::Counter => Truth::Count(count),
-        Sort::Last | Sort::Every => {
-            Truth::Writes(done.filter_map(|did| if let Did::Write(value) = did { Some(value) } else { None }).collect())
-        }
+        Sort::Last | Sort::Every => Truth::Writes(done.filter_map(Did::written).collect()),
         Sort::Set => {
             let put = |did| if let Did::Put(element) = did { Some(element) } else { None };
             Truth::Elements(done.filter_map(put).collect())
