@@ -185,9 +185,10 @@ impl Engine {
     /// Puts a final seal on the log of this name that goes furthest, if it is the one that was read here and holds `last`:
     /// one that was rolled back, or a copy, must not look like the whole. Returns which was sealed, and the seal's position.
     async fn seal_evicted(&self, replica: &ReplicaName, last: Option<Position>) -> Option<(LogPlace, Position)> {
-        let began = self.world.clock.elapsed();
         // Others may have read more of it than is here, and than is left.
         let read = self.read_elsewhere(replica).await;
+        // Not before: who asks slow buckets must not run out of time before it has tried.
+        let began = self.world.clock.elapsed();
         while self.world.clock.elapsed().saturating_sub(began) <= self.settings.catch_up {
             let (place, tail) = self.tails_of(replica).await.into_iter().max_by_key(|(_, tail)| tail.position)?;
             let is_ours = {

@@ -313,6 +313,11 @@ impl History {
         of_it.filter(|event| self.holds(view, &self.events[*event])).collect()
     }
 
+    /// What the authors had seen of those that a view holds.
+    pub(crate) fn seen_by_authors(&self, view: &View, object: &Object) -> impl Iterator<Item = &Seen> {
+        self.held(view, object).into_iter().map(|event| &self.events[event].seen)
+    }
+
     /// True when the author of `later` had seen `earlier`.
     fn has_seen(&self, later: usize, earlier: usize) -> bool {
         let (l, e) = (&self.events[later], &self.events[earlier]);

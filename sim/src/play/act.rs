@@ -3,7 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replica::{BatchError, ErrorKind, MarkValue, Replica, log::BucketKey, name::ReplicaName};
+use replica::{
+    BatchError, ErrorKind, MarkValue, Position, Replica,
+    log::{BucketKey, LogObject, decode},
+    name::ReplicaName,
+};
 
 use crate::{
     history::{Did, Log, Object, Sort, Truth},
@@ -363,9 +367,14 @@ impl Play<'_> {
         let home = self.members[log].home;
         let prefix = format!("v1/log/{name}/");
         let store = &self.stores[home];
-        let last = store.keys().into_iter().rev().find(|key| key.starts_with(&prefix));
-        let Some(BucketKey::Log { position, .. }) = last.as_deref().and_then(BucketKey::parse) else { return };
-        let Some(next) = position.next() else { return };
+        let Some(last) = store.keys().into_iter().rev().find(|key| key.starts_with(&prefix)) else { return };
+        let Some(BucketKey::Log { position, .. }) = BucketKey::parse(&last) else { return };
+        // Behind a seal a log goes on in the epoch that the seal names.
+        let next = match store.peek(&last).map(|body| decode(&body, &last, None)) {
+            Some(Ok(LogObject::Seal(found))) => found.seal().next_epoch.map(|epoch| Position::new(epoch, 0)),
+            _ => position.next(),
+        };
+        let Some(next) = next else { return };
         let key = match is_snapshot {
             true => BucketKey::Manifest { replica: name, position: next },
             false => BucketKey::Log { replica: name, position: next },

@@ -197,7 +197,14 @@ fn newcomers_read_the_same(play: &mut Play<'_>) -> Result<(), Broken> {
             let seen = View { seen: play.seen_by(&newcomer), of: None };
             frontier_is_true(play, &seen.seen)?;
             let covers = view.seen.iter().all(|(log, position)| seen.seen.get(log) >= Some(position));
+            // Whose snapshot it began with may have read what a bucket lost since: then it refuses the rest of that log.
+            let refuses = |(log, position): (&Log, &u64)| {
+                play.ledger.lost.contains_key(log) && seen.seen.get(log) < Some(position)
+            };
             if covers || now > began + play.round() * 4 {
+                if view.seen.iter().any(refuses) {
+                    break None;
+                }
                 let alarms = newcomer.status().alarms;
                 let missing = (!covers).then(|| format!("it has {:x?} of {:x?}: {alarms:?}", seen.seen, view.seen));
                 break missing.or_else(|| difference(&newcomer, &replica));
