@@ -47,8 +47,19 @@ pub fn check_path(path: &str) -> Result<(), InvalidPath> {
 
 /// True when there is a control character: U+0000 to U+001F, U+007F to U+009F.
 pub(crate) fn has_control_characters(text: &str) -> bool {
-    let plain = |byte: u8| (0x20..0x7f).contains(&byte);
-    !text.bytes().all(plain) && text.chars().any(char::is_control)
+    !is_plain(text.as_bytes()) && text.chars().any(char::is_control)
+}
+
+/// True for ASCII without control characters: eight bytes at a time, since every path that is read is looked at.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    // The top bit of a byte is set when it is beyond ASCII, or taking 0x20 from it borrows, or adding 1 to it carries.
+    let are_plain = |eight: &[u8; 8]| {
+        let eight = u64::from_le_bytes(*eight);
+        (eight | eight.wrapping_sub(0x20 * ONES) | eight.wrapping_add(ONES)) & (0x80 * ONES) == 0
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    words.iter().all(are_plain) && rest.iter().all(|byte| (0x20..0x7f).contains(byte))
 }
 
 /// Why a text is not a path.
@@ -198,6 +209,15 @@ mod tests {
         assert_eq!(check_path(""), Err(InvalidPath::Empty));
         assert_eq!(check_path(&"x".repeat(1_025)), Err(InvalidPath::TooLong));
         assert_eq!(check_path(&"\u{df}".repeat(513)), Err(InvalidPath::TooLong));
+        // At each place of a word, and behind the last one.
+        for at in 0..21 {
+            for byte in 0..=0x7f_u8 {
+                let mut path = *b"carts/ada/of/the/week";
+                path[at] = byte;
+                let is_control = char::from(byte).is_control();
+                assert_eq!(check_path(str::from_utf8(&path).unwrap()).is_err(), is_control, "{byte} at {at}");
+            }
+        }
         for path in ["a\nb", "\0", "a\u{7f}", "\u{e4}\u{80}", "\u{9f}"] {
             assert_eq!(check_path(path), Err(InvalidPath::ControlCharacter), "{path:?}");
         }

@@ -145,7 +145,7 @@ impl<'a> ColumnReader<'a> {
         let in_order = if repeated { key.kind < Some(kind) } else { suffix > replaced };
         if !in_order {
             Err(self.columns[PATHS].corrupt("rows are not in ascending order of their keys"))
-        } else if char_floor(suffix, common_prefix(suffix.as_bytes(), replaced.as_bytes())) != 0 {
+        } else if char_floor(suffix.as_bytes(), common_prefix(suffix.as_bytes(), replaced.as_bytes())) != 0 {
             Err(self.columns[SHARED].corrupt("a path shares less than it could"))
         } else {
             Ok(())

@@ -114,14 +114,14 @@ impl<'a> ColumnWriter<'a> {
 
     /// Begins a row. `count` is not 0 and means what the kind makes of it.
     pub(super) fn put_key(&mut self, key: &'a ObjectKey, count: usize) -> Result<(), EncodeError> {
-        let (before, path) = (self.last.map_or("", |last| last.path()), key.path());
-        let common = common_prefix(before.as_bytes(), path.as_bytes());
-        let order = before.as_bytes()[common..].first().cmp(&path.as_bytes()[common..].first());
+        let (before, path) = (self.last.map_or(&[][..], ObjectKey::path_bytes), key.path_bytes());
+        let common = common_prefix(before, path);
+        let order = before.get(common).cmp(&path.get(common));
         if order.then(self.last.map(ObjectKey::kind).cmp(&Some(key.kind()))).is_ge() {
             return Err(EncodeError::invalid("rows are not in ascending order of their keys"));
         }
         let shared = char_floor(path, common);
-        let suffix = &path.as_bytes()[shared..];
+        let suffix = &path[shared..];
         self.put(SHARED, shared as u64);
         self.put(LENGTHS, suffix.len() as u64);
         self.columns[PATHS].extend_from_slice(suffix);
@@ -250,9 +250,9 @@ pub(super) fn put_position(out: &mut Vec<u8>, base: Position, position: Position
     }
 }
 
-/// The last place at or before `at` where a character begins.
-pub(super) fn char_floor(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
+/// The last place at or before `at` where a character of this UTF-8 begins.
+pub(super) fn char_floor(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000) {
         at -= 1;
     }
     at
