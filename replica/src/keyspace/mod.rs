@@ -19,9 +19,11 @@ mod frozen;
 mod index;
 mod local;
 mod marks;
+mod population;
 mod rehearsal;
 mod row_batch;
 mod shard;
+mod state_batch;
 mod states;
 mod stripes;
 mod views;
@@ -44,7 +46,9 @@ pub use early::{Early, Removed, View};
 pub use frozen::{Frozen, Layout};
 pub use local::{Change, Changed, OPEN_BYTES_MAX, Refusal};
 pub use marks::{Mark, MarkValue};
+pub use population::Census;
 pub use row_batch::RowBatch;
+pub use state_batch::StateBatch;
 pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
@@ -52,6 +56,7 @@ use self::{
     footprint::Footprint,
     index::Index,
     marks::Marks,
+    population::Population,
     shard::{Locked, Map, Side},
     stripes::Touched,
     views::Views,
@@ -66,6 +71,7 @@ pub struct Keyspace {
     index: Index,
     source: DotSource,
     touched: Touched,
+    population: Population,
     footprint: Footprint,
     marks: Marks,
     views: Arc<Views>,
@@ -87,6 +93,7 @@ impl Keyspace {
             index: Index::default(),
             source,
             touched: Touched::default(),
+            population: Population::default(),
             footprint: Footprint::default(),
             marks: Marks::default(),
             views: Arc::default(),
@@ -155,6 +162,12 @@ impl Keyspace {
     /// Puts the keys that have come since the last read in order, so that the next read need not.
     pub fn settle(&self) {
         self.index.settle();
+    }
+
+    /// The objects of a part of the keyspace, one of `parts`; `None` where there are more than 1,024 of them.
+    #[must_use]
+    pub fn census(&self, part: usize, parts: usize) -> Option<Census> {
+        self.population.census(part, parts)
     }
 
     /// How many objects there are, live or not.

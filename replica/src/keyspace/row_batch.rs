@@ -6,7 +6,7 @@ use core::ops::Range;
 use crdt_core::{Kind, Object};
 use foldhash::fast::FixedState;
 
-use super::{Ahead, Applied, Keyspace, Origin, View};
+use super::{Ahead, Applied, Keyspace, Origin, View, shard::Locked};
 use crate::key::InvalidPath;
 
 /// The keys of rows that are to be merged together: each of another object.
@@ -40,7 +40,11 @@ impl RowBatch {
     /// True when it should be merged before more is gathered.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= Self::ROWS
+        self.len() >= Self::ROWS
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
     }
 }
 
@@ -74,21 +78,34 @@ impl Keyspace {
         mut merge: impl FnMut(usize, &mut Object<FixedState>, &View<'_>, &mut Ahead<'_>),
     ) -> Result<(), InvalidPath> {
         let mut removed = Vec::new();
-        for (shard, of_shard) in batch.shards.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let mut locked = self.lock(shard);
-            locked.touch(of_shard.iter().map(|row| (batch.rows[*row].hash, batch.rows[*row].path.len())));
-            for row in of_shard.drain(..) {
-                let Gathered { hash, kind, path } = &batch.rows[row];
-                let key = (&batch.paths[path.clone()], *kind);
-                self.merge_locked(&mut locked, *hash, key, origin, applied, &mut removed, |object, seen, ahead| {
-                    merge(row, object, seen, ahead);
-                })?;
-            }
-        }
-        batch.rows.clear();
-        batch.paths.clear();
+        self.each_gathered(batch, |locked, row, hash, key| {
+            self.merge_locked(locked, hash, key, origin, applied, &mut removed, |object, seen, ahead| {
+                merge(row, object, seen, ahead);
+            })
+        })?;
         applied.note(removed);
         self.index.settle_if_long();
+        Ok(())
+    }
+
+    /// Visits what a batch has gathered, shard by shard, and empties it. `visit` is given the shard, which row it is, and its
+    /// hash, path and kind.
+    pub(super) fn each_gathered(
+        &self,
+        batch: &mut RowBatch,
+        mut visit: impl FnMut(&mut Locked<'_>, usize, u64, (&str, Kind)) -> Result<(), InvalidPath>,
+    ) -> Result<(), InvalidPath> {
+        let RowBatch { paths, rows, shards } = batch;
+        for (shard, of_shard) in shards.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let mut locked = self.lock(shard);
+            locked.touch(of_shard.iter().map(|row| (rows[*row].hash, rows[*row].path.len())));
+            for row in of_shard.drain(..) {
+                let Gathered { hash, kind, path } = &rows[row];
+                visit(&mut locked, row, *hash, (&paths[path.clone()], *kind))?;
+            }
+        }
+        rows.clear();
+        paths.clear();
         Ok(())
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Locked<'a> {
     ) -> Result<(R, Presence), E> {
         let Self { table, side, keyspace, woken } = self;
         let hasher = keyspace.map.hasher();
-        keyspace.touched.add(path);
+        let stripe = keyspace.touched.add(path);
         let mut is_new = false;
         let (key, object) = match table.get_mut(hash, |(held, _)| held.is(path, kind)) {
             Some(held) => held,
@@ -173,10 +173,16 @@ impl<'a> Locked<'a> {
         let is_empty = object.is_empty();
         keyspace.footprint.change(held, if is_empty { Share::default() } else { Share::of(path.len(), object) });
         let presence = match (is_new, is_empty) {
-            (true, false) => Presence::Came(key.clone()),
+            (true, false) => {
+                keyspace.population.came(stripe);
+                Presence::Came(key.clone())
+            }
             (was_new, true) => {
-                let removed = table.remove_entry(hash, |(held, _)| held.is(path, kind));
-                removed.filter(|_| !was_new).map_or(Presence::Same, |(key, _)| Presence::Went(key))
+                let removed = table.remove_entry(hash, |(held, _)| held.is(path, kind)).filter(|_| !was_new);
+                removed.map_or(Presence::Same, |(key, _)| {
+                    keyspace.population.went(stripe);
+                    Presence::Went(key)
+                })
             }
             (false, false) => Presence::Same,
         };

@@ -4,10 +4,13 @@
 use core::convert::Infallible;
 
 use crdt_core::planted::{Mutant, is_planted};
-use crdt_core::{Bytes, Kind, Object, Seen, Tally};
+use crdt_core::{Kind, Object, Tally};
 use foldhash::fast::FixedState;
 
-use super::{Applied, Keyspace, Origin, View, shard::Presence};
+use super::{
+    Applied, Keyspace, Origin, View,
+    shard::{Locked, Presence},
+};
 use crate::key::{InvalidPath, ObjectKey};
 
 impl Keyspace {
@@ -56,7 +59,7 @@ impl Keyspace {
     }
 
     /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that have
-    /// died of it.
+    /// died of it. `merge` is given the object, what has been seen of it here, and their state.
     ///
     /// The caller joins the frontiers when all objects of both sides are merged.
     pub fn merge_state(
@@ -64,27 +67,42 @@ impl Keyspace {
         applied: &Applied,
         key: &ObjectKey,
         theirs: Option<&Object<FixedState>>,
-        their_view: &(impl Seen + Seen<Bytes>),
+        merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &Object<FixedState>),
     ) -> Vec<Tally> {
         let hash = self.hash(key.path_bytes());
         let mut shard = self.lock(self.shard(hash));
-        let ours = View { frontier: &applied.frontier, early: &applied.early, key };
         let own = || Ok::<_, Infallible>(key.clone());
-        let Ok((dead, presence)) =
-            shard.change(hash, (key.path_bytes(), key.kind()), own, &Origin::Snapshot, |object, owed| {
-                let nothing = self.object(key.kind());
-                let before = owed.is_watched().then(|| object.value());
-                let were_dead: Vec<Tally> = object.newly_dead(&[]).copied().collect();
-                if is_planted(Mutant::SnapshotOverwrites) {
-                    object.clone_from(theirs.unwrap_or(&nothing));
-                }
-                let same_kind = object.merge(&ours, theirs.unwrap_or(&nothing), their_view);
-                debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-                owed.elements_changed(before.is_some_and(|before| before != object.value()));
-                object.newly_dead(&were_dead).copied().collect()
-            });
-        self.keep_index(presence);
+        let at = (key.path_bytes(), key.kind());
+        let nothing = self.object(key.kind());
+        let Ok((dead, _)) = self.merge_state_in(&mut shard, hash, at, own, applied, theirs.unwrap_or(&nothing), merge);
         dead
+    }
+
+    /// Returns what has died, and whether the object has come or gone.
+    #[expect(clippy::too_many_arguments, reason = "those of `merge_state`, and what it has looked up")]
+    pub(super) fn merge_state_in<E>(
+        &self,
+        shard: &mut Locked<'_>,
+        hash: u64,
+        at: (&[u8], Kind),
+        own: impl FnOnce() -> Result<ObjectKey, E>,
+        applied: &Applied,
+        theirs: &Object<FixedState>,
+        merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &Object<FixedState>),
+    ) -> Result<(Vec<Tally>, bool), E> {
+        let (dead, presence) = shard.change(hash, at, own, &Origin::Snapshot, |object, owed| {
+            let before = owed.is_watched().then(|| object.value());
+            let were_dead: Vec<Tally> = object.newly_dead(&[]).copied().collect();
+            if is_planted(Mutant::SnapshotOverwrites) {
+                object.clone_from(theirs);
+            }
+            merge(object, &View { frontier: &applied.frontier, early: &applied.early, key: owed.key() }, theirs);
+            owed.elements_changed(before.is_some_and(|before| before != object.value()));
+            object.newly_dead(&were_dead).copied().collect()
+        })?;
+        let has_changed = presence != Presence::Same;
+        self.keep_index(presence);
+        Ok((dead, has_changed))
     }
 
     /// The tally of this owner as it is now, if it is dead.

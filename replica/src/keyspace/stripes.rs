@@ -54,14 +54,15 @@ impl Default for Touched {
 }
 
 impl Touched {
-    /// Called while the path's shard is locked, before the change.
-    pub(super) fn add(&self, path: &[u8]) {
+    /// Called while the path's shard is locked, before the change. Returns the stripe of the path.
+    pub(super) fn add(&self, path: &[u8]) -> usize {
         let stripe = stripe_of_bytes(path);
         let (word, bit) = (&self.0[stripe / 64], 1 << (stripe % 64));
         // Mostly set already: a read leaves the line shared between the threads that write.
         if word.load(Ordering::Relaxed) & bit == 0 {
             word.fetch_or(bit, Ordering::Relaxed);
         }
+        stripe
     }
 
     /// Those that have been touched, and forgets them.

@@ -1,10 +1,10 @@
 //! Merging a snapshot: of a peer into what is here, or of one's own into nothing.
 //! Layer 4. *Invariant:* nothing here waits: a snapshot is merged, and the frontier joined, in one go.
 
-use std::{cmp::Ordering, iter::Peekable};
+use std::cmp::Ordering;
 
 use crdt_core::{
-    Bytes, Dot, Frontier, Object, Seen, Tally,
+    Bytes, Dot, Frontier, Kind, Object, Seen, Tally,
     planted::{Mutant, Point, is_planted, reached},
 };
 use foldhash::fast::FixedState;
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    key::ObjectKey,
-    keyspace::{Early, Keyspace, View, part_of, stripe_of},
-    log::{LogState, Manifest, Part, PartRow},
+    key::{InvalidPath, ObjectKey},
+    keyspace::{Early, Keyspace, StateBatch, View, part_of, stripe_of},
+    log::{LogState, Manifest, Part, PartRow, PartRowBody},
     name::ReplicaName,
 };
 
@@ -86,11 +86,10 @@ impl State {
         if keyspace.is_empty() {
             keyspace.make_room(objects_of(&parts));
         }
-        let mut dead = Vec::new();
-        let mut ours = keys_by_part(keyspace, parts.len());
-        for (part, ours) in parts.into_iter().zip(&mut ours) {
-            let ours = std::mem::take(ours);
-            self.merge_part(keyspace, &part, ours, &frontier, &early, &mut dead)?;
+        let (seen, mut dead) = ((&frontier, &early), Vec::new());
+        let mut ours = Ours { parts: parts.len(), keys: None };
+        for (number, part) in parts.into_iter().enumerate() {
+            self.merge_part(keyspace, number, &part, seen, &mut ours, &mut dead)?;
         }
         self.learn(&manifest);
         self.applied.early.extend(&early);
@@ -100,33 +99,41 @@ impl State {
         Ok(())
     }
 
-    /// Walks the keys of both sides in step: what only one of them has is merged with nothing.
+    /// Merges what they have, and then what only this replica has, with nothing.
+    ///
+    /// SUBTLE: whether there is such a thing is counted, since to look for it costs more than all the rest. The count holds only
+    /// while nobody else makes an object in this part or drops one.
     fn merge_part(
         &self,
         keyspace: &Keyspace,
+        number: usize,
         part: &Part,
-        ours: Vec<ObjectKey>,
-        frontier: &Frontier,
-        early: &Early,
+        (frontier, early): (&Frontier, &Early),
+        ours: &mut Ours,
         dead: &mut Vec<(ObjectKey, Tally)>,
     ) -> Result<(), Error> {
-        let mut merge = |key: &ObjectKey, theirs: Option<&Object<FixedState>>| {
-            if is_planted(Mutant::OnlyHereKept) && theirs.is_none() {
-                return;
-            }
-            let view = TheirView(View { frontier, early, key });
-            let died = keyspace.merge_state(&self.applied, key, theirs, &view);
-            dead.extend(died.into_iter().map(|tally| (key.clone(), tally)));
+        let merge = |object: &mut Object<FixedState>, seen: &View<'_>, theirs: &Object<FixedState>| {
+            let same_kind = object.merge(seen, theirs, &TheirView(View { frontier, early, key: seen.key }));
+            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
         };
-        let mut ours = ours.into_iter().peekable();
-        each_object(keyspace, part, |key, theirs| {
-            while let Some(only_here) = next_before(&mut ours, &key) {
-                merge(&only_here, None);
+        let census = || keyspace.census(number, ours.parts);
+        let (before, mut batch) = (census(), keyspace.state_batch());
+        each_state(part, |key, live, gone| {
+            gather(keyspace, &mut batch, key, live, gone);
+            if batch.is_full() { keyspace.merge_states(&self.applied, &mut batch, merge) } else { Ok(()) }
+        })
+        .and_then(|()| keyspace.merge_states(&self.applied, &mut batch, merge))
+        .map_err(corrupt)?;
+        let theirs_are_all = before.zip(census()).is_some_and(|(before, after)| {
+            before.objects == batch.found() && after.changes.wrapping_sub(before.changes) == batch.changes()
+        });
+        if !theirs_are_all && !is_planted(Mutant::OnlyHereKept) {
+            for key in only_here(ours.of(keyspace, number), part) {
+                let died = keyspace.merge_state(&self.applied, &key, None, merge);
+                dead.extend(died.into_iter().map(|tally| (key.clone(), tally)));
             }
-            ours.next_if_eq(&key);
-            merge(&key, Some(&theirs));
-        })?;
-        ours.for_each(|only_here| merge(&only_here, None));
+        }
+        dead.extend(batch.into_dead());
         Ok(())
     }
 
@@ -144,7 +151,7 @@ impl State {
             let mut gone = part.dead();
             while let Some(row) = gone.next() {
                 let key = keyspace.key(row.path, row.kind).map_err(corrupt)?;
-                if let crate::log::PartRowBody::Counter(tallies) = &row.body {
+                if let PartRowBody::Counter(tallies) = &row.body {
                     dead.extend(tallies.iter().map(|tally| (key.clone(), *tally)));
                 }
                 keys.extend(load(keyspace, row)?);
@@ -232,7 +239,7 @@ fn objects_of(parts: &[Part]) -> usize {
     parts.iter().map(|part| part.row_count() as usize).sum()
 }
 
-fn corrupt(invalid: crate::key::InvalidPath) -> Error {
+fn corrupt(invalid: InvalidPath) -> Error {
     Error::new(ErrorKind::Corrupt, invalid.to_string())
 }
 
@@ -245,45 +252,88 @@ fn load(keyspace: &Keyspace, row: PartRow<'_, '_>) -> Result<Option<ObjectKey>, 
     loaded.map_err(corrupt)
 }
 
-/// Every object of a part in ascending order of keys: the live rows and the dead tallies are two walks in one order.
-fn each_object(
-    keyspace: &Keyspace,
+/// Every object of a part in ascending order of keys, as its live row, its dead one, or both: two walks in one order.
+fn each_state(
     part: &Part,
-    mut visit: impl FnMut(ObjectKey, Object<FixedState>),
-) -> Result<(), Error> {
+    mut visit: impl FnMut((&str, Kind), Option<PartRowBody<'_, '_>>, &[Tally]) -> Result<(), InvalidPath>,
+) -> Result<(), InvalidPath> {
     let (mut live, mut dead) = (part.live(), part.dead());
     let (mut next_live, mut next_dead) = (live.next(), dead.next());
     loop {
-        let live_first = match (&next_live, &next_dead) {
+        let order = match (&next_live, &next_dead) {
             (None, None) => return Ok(()),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(live), Some(dead)) => (live.path, live.kind).cmp(&(dead.path, dead.kind)),
         };
-        let mut object = None;
-        let mut add = |row: PartRow<'_, '_>| -> Result<(), Error> {
-            let key = keyspace.key(row.path, row.kind).map_err(corrupt)?;
-            let (_, held) = object.get_or_insert_with(|| (key, keyspace.object(row.kind)));
-            let same_kind = row.load(held);
-            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
-            Ok(())
+        let (here, gone) = (next_live.take_if(|_| order.is_le()), next_dead.take_if(|_| order.is_ge()));
+        let tallies = match &gone {
+            Some(PartRow { body: PartRowBody::Counter(tallies), .. }) => tallies,
+            _ => &[][..],
         };
-        if live_first.is_le() {
-            next_live.take().map_or(Ok(()), &mut add)?;
+        match (here, &gone) {
+            (Some(PartRow { path, kind, body }), _) => visit((path, kind), Some(body), tallies)?,
+            (None, Some(PartRow { path, kind, .. })) => visit((path, *kind), None, tallies)?,
+            (None, None) => {}
+        }
+        if order.is_le() {
             next_live = live.next();
         }
-        if live_first.is_ge() {
-            next_dead.take().map_or(Ok(()), &mut add)?;
+        if order.is_ge() {
             next_dead = dead.next();
-        }
-        if let Some((key, object)) = object {
-            visit(key, object);
         }
     }
 }
 
-fn next_before(keys: &mut Peekable<impl Iterator<Item = ObjectKey>>, bound: &ObjectKey) -> Option<ObjectKey> {
-    keys.next_if(|key| key < bound)
+fn gather(
+    keyspace: &Keyspace,
+    batch: &mut StateBatch,
+    (path, kind): (&str, Kind),
+    live: Option<PartRowBody<'_, '_>>,
+    dead: &[Tally],
+) {
+    match live {
+        None => keyspace.gather_counter(batch, (path, kind), dead.iter().copied()),
+        Some(PartRowBody::Counter(live)) => {
+            keyspace.gather_counter(batch, (path, kind), live.iter().chain(dead).copied());
+        }
+        Some(body) => {
+            let mut object = keyspace.object(kind);
+            let same_kind = PartRow { path, kind, body }.load(&mut object);
+            debug_assert!(same_kind.is_ok(), "an object is of its key's kind");
+            keyspace.gather_state(batch, path, object);
+        }
+    }
+}
+
+/// The keys that are here, in the parts that a snapshot is cut into, each in ascending order. They are looked up when they are
+/// first needed.
+struct Ours {
+    parts: usize,
+    keys: Option<Vec<Vec<ObjectKey>>>,
+}
+
+impl Ours {
+    /// Gives those of a part away.
+    fn of(&mut self, keyspace: &Keyspace, part: usize) -> Vec<ObjectKey> {
+        std::mem::take(&mut self.keys.get_or_insert_with(|| keys_by_part(keyspace, self.parts))[part])
+    }
+}
+
+/// Those of `keys` that a part has nothing of.
+fn only_here(mut keys: Vec<ObjectKey>, part: &Part) -> Vec<ObjectKey> {
+    for mut rows in [part.live(), part.dead()] {
+        let mut left = Vec::new();
+        let mut ours = keys.into_iter().peekable();
+        while let Some(row) = rows.next() {
+            let theirs = (row.path.as_bytes(), row.kind);
+            left.extend(core::iter::from_fn(|| ours.next_if(|key| (key.path_bytes(), key.kind()) < theirs)));
+            ours.next_if(|key| key.is(theirs.0, theirs.1));
+        }
+        left.extend(ours);
+        keys = left;
+    }
+    keys
 }
 
 /// Every key that is here, in the parts that a snapshot is cut into, each in ascending order.
@@ -296,6 +346,115 @@ fn keys_by_part(keyspace: &Keyspace, parts: usize) -> Vec<Vec<ObjectKey>> {
         after = Some(last.clone());
         for key in page {
             by_part[part_of(stripe_of(key.path()), parts)].push(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use crdt_core::{DotSource, Position};
+
+    use super::*;
+    use crate::{
+        keyspace::{Applied, Change},
+        log::{Keys, decode_part, encode_part},
+        name::Roster,
+    };
+
+    const SETS: usize = 2_000;
+    /// They have gone elsewhere, and are here.
+    const GONE: [usize; 3] = [7, 800, 1_999];
+    const COUNTERS: usize = 1_000;
+
+    fn set(number: usize) -> ObjectKey {
+        ObjectKey::new(format!("s/{number}"), Kind::OrSet).unwrap()
+    }
+
+    fn counter(number: usize) -> ObjectKey {
+        ObjectKey::new(format!("t/{number}"), Kind::PnCounter).unwrap()
+    }
+
+    fn keyspace(name: &ReplicaName) -> Keyspace {
+        Keyspace::new(DotSource::new(name.id(), 1), 7, 8)
+    }
+
+    /// Here: sets. There, where all of them were seen: all sets but three, and counters.
+    fn sides(names: &[ReplicaName; 2]) -> (Keyspace, Part, Frontier) {
+        let [here, there] = names.each_ref().map(keyspace);
+        for number in 0..SETS {
+            let _written = here.change(&set(number), &Change::Add(b"x"[..].into())).unwrap();
+        }
+        for number in 0..COUNTERS {
+            let _written = there.change(&counter(number), &Change::Count(1)).unwrap();
+        }
+        let frontier = [here.cut().dot, there.cut().dot].into_iter().collect();
+        let kept = (0..SETS).filter(|number| !GONE.contains(number)).map(set);
+        let read = |keyspace: &Keyspace, key: ObjectKey| {
+            let object = keyspace.read(key.path(), key.kind(), Object::clone).unwrap();
+            (key, object)
+        };
+        let mut objects: Vec<_> =
+            kept.map(|key| read(&here, key)).chain((0..COUNTERS).map(|number| read(&there, counter(number)))).collect();
+        objects.sort_by(|(left, _), (right, _)| left.cmp(right));
+        let mut roster = Roster::default();
+        names.iter().for_each(|name| drop(roster.insert(name.clone())));
+        let body = encode_part(objects.iter().map(|(key, object)| (key, object)), &roster).unwrap();
+        let key = Keys::new("").unwrap().part(&names[1], Position::new(1, 0), body.content());
+        let part = decode_part(&body.to_object(&key, None).unwrap(), &key, None).unwrap();
+        (here, part, frontier)
+    }
+
+    fn merge(here: &Keyspace, part: &Part, frontier: &Frontier) {
+        let (mut dead, mut ours) = (Vec::new(), Ours { parts: 1, keys: None });
+        let mut state = State::default();
+        state.applied.frontier.advance(Dot { replica: here.replica(), position: Position::new(1, 0) });
+        state.merge_part(here, 0, part, (frontier, &Early::default()), &mut ours, &mut dead).unwrap();
+        for number in 0..SETS {
+            let is_here = here.value(set(number).path(), Kind::OrSet).is_some();
+            assert_eq!(is_here, !GONE.contains(&number), "set {number}");
+        }
+        assert!(dead.is_empty(), "{dead:?}");
+    }
+
+    #[test]
+    fn what_is_only_here_is_looked_for_only_where_there_is_such_a_thing() {
+        let names = ["ann", "bob"].map(|name| ReplicaName::new(name).unwrap());
+        let (here, part, frontier) = sides(&names);
+        merge(&here, &part, &frontier);
+        let mut ours = Ours { parts: 1, keys: None };
+        let applied = Applied { frontier: frontier.clone(), early: Early::default() };
+        let state = State { applied, ..State::default() };
+        state.merge_part(&here, 0, &part, (&frontier, &Early::default()), &mut ours, &mut Vec::new()).unwrap();
+        assert!(ours.keys.is_none(), "both sides have the same");
+    }
+
+    /// Objects that come while a snapshot is merged make up in number for those that must go.
+    #[test]
+    fn what_is_gone_elsewhere_goes_here_whatever_comes_meanwhile() {
+        let names = ["ann", "bob"].map(|name| ReplicaName::new(name).unwrap());
+        for round in 0..100 {
+            let (here, part, frontier) = sides(&names);
+            let (has_begun, is_merged) = (AtomicBool::new(false), AtomicBool::new(false));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    has_begun.store(true, Ordering::Release);
+                    for number in (0..COUNTERS).take_while(|_| !is_merged.load(Ordering::Acquire)) {
+                        let _written = here.change(&counter(number), &Change::Count(1)).unwrap();
+                        // About as many come as have gone, in some of the rounds.
+                        (0..round * 100).for_each(|_| core::hint::spin_loop());
+                    }
+                });
+                while !has_begun.load(Ordering::Acquire) {
+                    core::hint::spin_loop();
+                }
+                merge(&here, &part, &frontier);
+                is_merged.store(true, Ordering::Release);
+            });
         }
     }
 }
