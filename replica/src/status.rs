@@ -5,7 +5,13 @@ use core::{sync::atomic::Ordering, time::Duration};
 
 use crdt_core::Position;
 
-use crate::{error::ErrorKind, name::ReplicaName, replica::Replica, sync::ApplyDelays};
+use crate::{
+    error::ErrorKind,
+    name::ReplicaName,
+    ports::Outcome,
+    replica::Replica,
+    sync::{Answers, Delays, Request, process},
+};
 
 /// The state of a replica at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +19,9 @@ use crate::{error::ErrorKind, name::ReplicaName, replica::Replica, sync::ApplyDe
 pub struct Status {
     /// What it is called.
     pub replica: ReplicaName,
+    /// Which process this is, of all that ever open a replica of this name: 32 hexadecimal digits, chosen anew whenever a log
+    /// is taken over. One that is fenced says by which.
+    pub process: String,
     /// The last position of its log that is in the bucket.
     pub durable: Position,
     /// Bytes of changes that wait to be flushed, estimated from above.
@@ -34,11 +43,18 @@ pub struct Status {
     pub early_removals: usize,
     /// How many objects of the own log and of the own snapshots were collected, since the replica was opened.
     pub collected: u64,
+    /// How many parts of own snapshots no manifest named when it was last collected: what crashes have left. They go with one of
+    /// the next collections.
+    pub orphans: u64,
     /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest
     /// last.
     pub snapshots: Vec<Position>,
     /// How many objects bore a time further in the future than is followed, since the replica was opened.
     pub ahead: u64,
+    /// How many writes to registers were refused since the wall clock was too far behind, since the replica was opened.
+    pub clock_refusals: u64,
+    /// How far the hybrid clock, which never goes back, is ahead of the wall clock.
+    pub skew: Duration,
     /// Every log that is known, its own included, in ascending order of replica ids.
     pub logs: Vec<LogStatus>,
     /// Every bucket that is used, its own first.
@@ -74,10 +90,15 @@ pub struct LogStatus {
     pub answered: Option<Duration>,
     /// How long ago something new of it was applied; `None` if nothing was since the replica was opened.
     pub silent: Option<Duration>,
-    /// How long after they were cut its segments were applied, of those that were read since the replica was opened.
-    pub delays: ApplyDelays,
+    /// How long after they were cut its segments were applied, of those that were read since the replica was opened, by the wall
+    /// clock of its writer and that of this replica: where those differ it shows, and what seems to come from the future counts as
+    /// at once. What a replica reads after it was away counts with all that time. Classes:
+    /// [`APPLY_DELAYS_MS`](crate::APPLY_DELAYS_MS).
+    pub delays: Delays,
     /// How far its replica has acknowledged the own log: what is beyond is not collected.
     pub acknowledged: Option<Position>,
+    /// How long ago a segment of it acknowledged more of the own log; `None` if none did since the replica was opened.
+    pub promised: Option<Duration>,
     /// The last position of it that counts, if its replica was evicted.
     pub evicted: Option<Position>,
     /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared
@@ -85,6 +106,8 @@ pub struct LogStatus {
     /// which tallies of deleted counters wait to be purged are passed over. `Some(false)` comes with an alarm, and must
     /// never be.
     pub agrees: Option<bool>,
+    /// When it was last found to agree, in milliseconds since the Unix epoch; `None` if it was not since the replica was opened.
+    pub agreed_ms: Option<u64>,
 }
 
 /// How a bucket was used, since the replica was opened.
@@ -107,6 +130,23 @@ pub struct RegionStatus {
     pub bytes_out: u64,
     /// Bytes received.
     pub bytes_in: u64,
+    /// What came of the requests, by what was asked: `create`, `get`, `list`, `delete`.
+    pub requests: Vec<RequestStatus>,
+}
+
+/// What came of the requests of one kind to a bucket, since the replica was opened. Those that nobody waited for any more are in
+/// none of the numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestStatus {
+    /// The word for what was asked.
+    pub request: &'static str,
+    /// How many were answered.
+    pub ok: u64,
+    /// How many have failed, by what is known of them then.
+    pub failed: Vec<(Outcome, u64)>,
+    /// How long they took. Classes: [`REQUEST_DELAYS_MS`](crate::REQUEST_DELAYS_MS).
+    pub delays: Delays,
 }
 
 impl Replica {
@@ -136,8 +176,10 @@ impl Replica {
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
                 delays: log.map(|log| log.delays).unwrap_or_default(),
                 acknowledged: log.and_then(|log| log.ack.get(own)),
+                promised: log.and_then(|log| log.promised).map(|promised| now.saturating_sub(promised)),
                 evicted,
                 agrees: log.and_then(|log| log.agrees),
+                agreed_ms: log.and_then(|log| log.agreed_ms),
             }
         });
         let logs = logs.collect();
@@ -145,24 +187,23 @@ impl Replica {
         let (dead_tallies, early_removals) = (state.graves.len(), state.applied.early.len());
         drop(state);
         let regions = engine.regions.iter().map(|region| {
-            let requests = region.store.requests();
-            let [creates, gets, lists, deletes, repeated, bytes_out, bytes_in] = [
-                &requests.creates,
-                &requests.gets,
-                &requests.lists,
-                &requests.deletes,
-                &requests.repeated,
-                &requests.bytes_out,
-                &requests.bytes_in,
-            ]
-            .map(|count| count.load(Ordering::Relaxed));
-            RegionStatus { region: region.name.clone(), creates, gets, lists, deletes, repeated, bytes_out, bytes_in }
+            let asked = region.store.asked();
+            let [creates, gets, lists, deletes] = Request::ALL.map(|request| asked.of(request).asked);
+            let [bytes_out, bytes_in, repeated] = asked.sums();
+            let requests = Request::ALL.map(|request| {
+                let Answers { ok, failed, delays, .. } = asked.of(request);
+                let failed = Outcome::ALL.into_iter().zip(failed).collect();
+                RequestStatus { request: request.name(), ok, failed, delays }
+            });
+            let (region, requests) = (region.name.clone(), requests.into());
+            RegionStatus { region, creates, gets, lists, deletes, repeated, bytes_out, bytes_in, requests }
         });
         let alarms = engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says));
         let troubles = engine.hints.iter().filter_map(|hints| hints.trouble());
         let troubles = troubles.map(|says| ("hints".to_owned(), ErrorKind::Store, says));
         Status {
             replica: self.name().clone(),
+            process: process(&engine.nonce),
             durable: engine.durable.reached(),
             pending_bytes: engine.pending_bytes(),
             ended: engine.durable.check().err(),
@@ -173,8 +214,11 @@ impl Replica {
             dead_tallies,
             early_removals,
             collected: engine.collected.load(Ordering::Relaxed),
+            orphans: engine.orphans.load(Ordering::Relaxed),
             snapshots: engine.kept().positions(),
             ahead: engine.alarms.ahead(),
+            clock_refusals: engine.clock_refusals.load(Ordering::Relaxed),
+            skew: Duration::from_millis(engine.clock().last().millis().saturating_sub(wall_ms)),
             logs,
             regions: regions.collect(),
         }

@@ -3,7 +3,10 @@
 //!
 //! No label holds a path, so their number does not grow with the data.
 
-use core::fmt::{Display, Write};
+use core::{
+    fmt::{Display, Write},
+    time::Duration,
+};
 use std::sync::Arc;
 
 use axum::{
@@ -11,7 +14,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
-use replica::{APPLY_DELAYS_MS, LogStatus, Status};
+use replica::{APPLY_DELAYS_MS, LogStatus, REQUEST_DELAYS_MS, Status};
 
 use crate::{
     answer::typed,
@@ -50,7 +53,9 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
 fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     let (region, replica) = (&*app.options.region, status.replica.as_str());
     text.family("build", "info", "What this is.", "");
-    text.line("build_info", &[("version", env!("CARGO_PKG_VERSION")), ("region", region), ("replica", replica)], 1);
+    let process = ("process", &*status.process);
+    let of_build = [("version", env!("CARGO_PKG_VERSION")), ("region", region), ("replica", replica), process];
+    text.line("build_info", &of_build, 1);
     text.gauge("objects", "Objects, live or not.", status.objects);
     text.gauge("memory_bytes", "About what the objects take.", status.memory_bytes);
     text.gauge("pending_bytes", "Changes that wait for the own bucket.", status.pending_bytes);
@@ -62,6 +67,10 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     text.gauge("ended", "1 when nothing can be written here any more.", u8::from(status.ended.is_some()));
     text.gauge("dead_tallies", "Deleted counters that wait to be purged.", status.dead_tallies);
     text.gauge("early_removals", "Removals that wait for what they remove.", status.early_removals);
+    text.family("hlc_skew_seconds", "gauge", "How far the hybrid clock is ahead of the wall clock.", "seconds");
+    text.line("hlc_skew_seconds", &[], status.skew.as_secs_f64());
+    text.counter("clock_refusals", "Writes refused since the clock was too far behind.", status.clock_refusals);
+    text.gauge("orphans", "Parts of own snapshots that no manifest named when it was last collected.", status.orphans);
     text.counter("gc_deleted", "Objects of the own log and snapshots that were collected.", status.collected);
     text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
     text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");
@@ -116,21 +125,41 @@ fn about_peers(status: &Status, text: &mut Text) {
             }
         }
     }
+    let name = "reconcile_last_success_timestamp_seconds";
+    text.family(name, "gauge", "When a peer's state was last found to be the same, since the Unix epoch.", "seconds");
+    for log in peers() {
+        if let Some(agreed_ms) = log.agreed_ms {
+            text.line(name, &[("peer", log.replica.as_str())], agreed_ms as f64 / 1e3);
+        }
+    }
     let help = "Own segments of the newest epoch that a peer has not acknowledged: they are not collected before.";
     text.family("gc_unacknowledged_segments", "gauge", help, "");
     for log in peers().filter(|log| log.evicted.is_none()) {
         text.line("gc_unacknowledged_segments", &[("peer", log.replica.as_str())], unacknowledged(log));
+    }
+    let help = "How long ago a peer that has not acknowledged all of them acknowledged more; 0 when it has.";
+    text.family("gc_blocked_seconds", "gauge", help, "seconds");
+    for log in peers().filter(|log| log.evicted.is_none()) {
+        let is_blocked = unacknowledged(log) > 0;
+        if let Some(since) = log.promised.or((!is_blocked).then_some(Duration::ZERO)) {
+            let seconds = if is_blocked { since.as_secs_f64() } else { 0.0 };
+            text.line("gc_blocked_seconds", &[("by", log.replica.as_str())], seconds);
+        }
     }
 }
 
 fn about_delays(status: &Status, text: &mut Text) {
     let help = "How long after a peer had cut them its segments were applied, by both clocks.";
     text.family("apply_delay_seconds", "histogram", help, "seconds");
-    let ends: Vec<f64> = APPLY_DELAYS_MS.iter().map(|end| *end as f64 / 1e3).collect();
+    let ends = seconds(&APPLY_DELAYS_MS);
     for log in status.logs.iter().filter(|log| log.replica != status.replica) {
-        let peer = ("peer", log.replica.as_str());
-        text.histogram("apply_delay_seconds", peer, &ends, &log.delays.counts, log.delays.sum_ms as f64 / 1e3);
+        let peer = [("peer", log.replica.as_str())];
+        text.histogram("apply_delay_seconds", &peer, &ends, &log.delays.counts, log.delays.sum_ms as f64 / 1e3);
     }
+}
+
+fn seconds(ends_ms: &[u64]) -> Vec<f64> {
+    ends_ms.iter().map(|end| *end as f64 / 1e3).collect()
 }
 
 /// How many segments of the newest epoch are known and not applied.
@@ -141,12 +170,19 @@ fn segments(log: &LogStatus) -> Option<f64> {
 }
 
 fn about_buckets(status: &Status, text: &mut Text) {
+    let requests = || status.regions.iter().flat_map(|region| region.requests.iter().map(|of| (&*region.region, of)));
     text.family("store_requests", "counter", "Requests to a region's bucket, repeated ones included.", "");
-    for region in &status.regions {
-        let each = [("put", region.creates), ("get", region.gets), ("list", region.lists), ("delete", region.deletes)];
-        for (op, count) in each {
-            text.line("store_requests_total", &[("region", &region.region), ("op", op)], count);
+    for (region, of) in requests() {
+        let failed = of.failed.iter().map(|(outcome, count)| (outcome.name(), *count));
+        for (outcome, count) in [("ok", of.ok)].into_iter().chain(failed) {
+            text.line("store_requests_total", &[("region", region), ("op", of.request), ("outcome", outcome)], count);
         }
+    }
+    text.family("store_request_seconds", "histogram", "How long they took.", "seconds");
+    for (region, of) in requests() {
+        let sum = of.delays.sum_ms as f64 / 1e3;
+        let labels = [("region", region), ("op", of.request)];
+        text.histogram("store_request_seconds", &labels, &seconds(&REQUEST_DELAYS_MS), &of.delays.counts, sum);
     }
     text.family("store_repeated_requests", "counter", "Requests that were repeated.", "");
     for region in &status.regions {
@@ -180,7 +216,7 @@ fn about_requests(app: &App, text: &mut Text) {
     for route in Route::ALL {
         let (_, by_time, micros) = app.meter.of(route).read();
         let ends = BUCKETS_US.map(|end| end as f64 / 1e6);
-        text.histogram("http_request_seconds", ("route", route.name()), &ends, &by_time, micros as f64 / 1e6);
+        text.histogram("http_request_seconds", &[("route", route.name())], &ends, &by_time, micros as f64 / 1e6);
     }
 }
 
@@ -215,7 +251,7 @@ impl Text {
     }
 
     /// What was counted in classes that end at `ends`, and above the last; nothing where nothing was.
-    fn histogram(&mut self, name: &str, label: (&str, &str), ends: &[f64], counts: &[u64], sum: f64) {
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], ends: &[f64], counts: &[u64], sum: f64) {
         let all: u64 = counts.iter().sum();
         if all == 0 {
             return;
@@ -223,11 +259,11 @@ impl Text {
         let (bucket, mut below) = (format!("{name}_bucket"), 0);
         for (end, count) in ends.iter().zip(counts) {
             below += count;
-            self.line(&bucket, &[label, ("le", &end.to_string())], below);
+            self.line(&bucket, &[labels, &[("le", &end.to_string())]].concat(), below);
         }
-        self.line(&bucket, &[label, ("le", "+Inf")], all);
-        self.line(&format!("{name}_count"), &[label], all);
-        self.line(&format!("{name}_sum"), &[label], sum);
+        self.line(&bucket, &[labels, &[("le", "+Inf")]].concat(), all);
+        self.line(&format!("{name}_count"), labels, all);
+        self.line(&format!("{name}_sum"), labels, sum);
     }
 
     fn end(mut self) -> String {

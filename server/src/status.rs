@@ -32,6 +32,8 @@ const BYTE: f64 = 0.02 / 1e9;
 pub(crate) struct Doing {
     region: String,
     replica: String,
+    /// Which process has its log, of all that ever had it. One that is fenced says by which.
+    process: String,
     /// When this was, by the clock of the server.
     now: String,
     /// The last position of its log that is in the bucket.
@@ -211,6 +213,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
         &Doing {
             region: app.options.region.clone(),
             replica: status.replica.to_string(),
+            process: status.process.clone(),
             now: moment(app.wall_ms()),
             durable: status.durable.to_string(),
             pending_bytes: status.pending_bytes,

@@ -150,6 +150,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Indeterminate, Self::Unavailable, Self::Throttled, Self::Refused];
+
     /// The word for it in logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

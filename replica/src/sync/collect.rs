@@ -144,13 +144,16 @@ impl Engine {
                 deleted += 1;
             }
         }
+        let mut orphans = 0;
         for (written, content) in shelf.parts(self.soon()).await? {
             let is_named = named.contains(&(written, *content.as_bytes())) && !is_planted(Mutant::NamedPartsCollected);
+            orphans += u64::from(!is_named);
             if written < stays_from && !is_named {
                 self.delete(&self.keys.part(&self.own.name, written, content)).await?;
                 deleted += 1;
             }
         }
+        self.orphans.store(orphans, Ordering::Relaxed);
         Ok(deleted)
     }
 }

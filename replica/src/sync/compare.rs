@@ -89,7 +89,14 @@ impl Engine {
 
     fn note_agreement(&self, ours: &KeptSnapshot, peer: &ReplicaName, theirs: Position, differing: &[usize]) {
         let place = format!("agreement with {peer}");
-        self.state().logs.entry(peer.id()).or_default().agrees = Some(differing.is_empty());
+        {
+            let mut state = self.state();
+            let log = state.logs.entry(peer.id()).or_default();
+            log.agrees = Some(differing.is_empty());
+            if differing.is_empty() {
+                log.agreed_ms = Some(self.world.clock.wall_ms());
+            }
+        }
         if differing.is_empty() {
             reached(Point::DigestsAgree);
             self.alarms.clear(&place);

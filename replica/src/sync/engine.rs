@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     pub(crate) kept: Mutex<Kept>,
     /// How many objects were collected.
     pub(crate) collected: AtomicU64,
+    pub(crate) orphans: AtomicU64,
+    pub(crate) clock_refusals: AtomicU64,
     pub(crate) alarms: Arc<Alarms>,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
@@ -146,6 +148,8 @@ impl Engine {
             outbox: Outbox::default(),
             kept: Mutex::new(kept),
             collected: AtomicU64::new(0),
+            orphans: AtomicU64::new(0),
+            clock_refusals: AtomicU64::new(0),
             alarms,
             short: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -190,7 +194,10 @@ impl Engine {
     /// The time for a write.
     pub(crate) fn tick(&self) -> Result<Timestamp, Error> {
         let tick = self.clock().tick(self.world.clock.wall_ms());
-        tick.map_err(|skew| Error::new(ErrorKind::ClockSkew, skew.to_string()))
+        tick.map_err(|skew| {
+            self.clock_refusals.fetch_add(1, Ordering::Relaxed);
+            Error::new(ErrorKind::ClockSkew, skew.to_string())
+        })
     }
 
     /// Data from too far in the future is merged all the same, and does not drag the clock.

@@ -70,6 +70,7 @@ impl Engine {
         let there = self.own.read(position, Patience::For(self.settings.catch_up)).await;
         match there {
             Ok(Some(LogObject::Seal(found))) if found.seal().next_epoch.is_none() => evicted(&self.own.name),
+            Ok(Some(found)) => fenced(&self.own.name, Some(found.header())),
             _ => self.fenced(),
         }
     }
@@ -85,7 +86,7 @@ impl Engine {
     }
 
     pub(crate) fn fenced(&self) -> Error {
-        fenced(&self.own.name)
+        fenced(&self.own.name, None)
     }
 
     /// Cuts the open segment, even if it is empty. Returns its position, which is durable when the outbox is written.

@@ -2,6 +2,7 @@
 //! Layer 4.
 
 mod alarm;
+mod asked;
 mod collect;
 mod compare;
 mod delays;
@@ -27,9 +28,11 @@ mod state;
 mod store;
 mod takeover;
 
-pub use delays::{APPLY_DELAYS_MS, ApplyDelays};
+pub(crate) use asked::{Answers, Request};
+pub use delays::{APPLY_DELAYS_MS, Delays, REQUEST_DELAYS_MS};
 pub(crate) use engine::Engine;
 pub use evict::EvictedLog;
 pub use marked::Marked;
 pub(crate) use open::{Plan, observe, open};
+pub(crate) use state::process;
 pub(crate) use store::World;

@@ -11,7 +11,14 @@ use crdt_core::{
 };
 use futures_util::{StreamExt, future::select, stream};
 
-use super::{Engine, signal::Signal, state::history_lost, store::Patience, takeover::LogPlace};
+use super::{
+    Engine,
+    delays::APPLY_DELAYS_MS,
+    signal::Signal,
+    state::{State, history_lost},
+    store::Patience,
+    takeover::LogPlace,
+};
 use crate::{
     error::{Error, ErrorKind},
     log::{FoundSeal, LogObject, Segment},
@@ -194,12 +201,18 @@ impl Puller {
             reached(Point::EvictedWhileRead);
             return Ok(false);
         }
+        let promised =
+            |state: &State| state.logs.get(&self.log.name.id()).and_then(|log| log.ack.get(engine.own.name.id()));
+        let had_promised = promised(&state);
         state.apply(&engine.keyspace, segment)?;
         state.log_bytes += bytes;
+        let promises = promised(&state) > had_promised;
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
-            log.contact = Some(engine.world.clock.elapsed());
+            let now = engine.world.clock.elapsed();
+            log.contact = Some(now);
+            log.promised = if promises { Some(now) } else { log.promised };
             log.read = (log.read.0 + 1, log.read.1 + bytes);
-            log.delays.count(engine.world.clock.wall_ms().saturating_sub(header.wall_ms));
+            log.delays.count(&APPLY_DELAYS_MS, engine.world.clock.wall_ms().saturating_sub(header.wall_ms));
         }
         engine.after_applying(&mut state);
         drop(state);

@@ -151,7 +151,7 @@ impl Recovery<'_> {
                 // SUBTLE: this process has written nothing yet. What stands in the epoch that it has claimed is of one that took over from
                 // it, and may have collected what is missing here, while this one slept.
                 None if !own.slots(claim.epoch, None, self.patience).await?.is_empty() => {
-                    return Err(fenced(&own.name));
+                    return Err(fenced(&own.name, None));
                 }
                 None => {
                     reached(Point::RecoveryFindsAGap);

@@ -11,7 +11,7 @@ use crdt_core::{
 };
 
 use super::{
-    delays::ApplyDelays,
+    delays::Delays,
     graves::Graves,
     lineage::{self, Standing},
     rows,
@@ -33,6 +33,8 @@ pub(crate) struct LogKnowledge {
     pub(crate) lineage: Vec<SealedEpoch>,
     /// What its replica promised never to need again.
     pub(crate) ack: Frontier,
+    /// When a segment of its replica last promised more of the own log.
+    pub(crate) promised: Option<Duration>,
     /// The last position that changed anything.
     pub(crate) last_change: Option<Position>,
     /// The furthest position that anybody has published of it.
@@ -48,11 +50,13 @@ pub(crate) struct LogKnowledge {
     /// How many objects of it were read, and how many bytes they had.
     pub(crate) read: (u64, u64),
     /// How long after they were cut they were applied.
-    pub(crate) delays: ApplyDelays,
+    pub(crate) delays: Delays,
     /// In which region's bucket it was read last.
     pub(crate) region: Option<Arc<str>>,
     /// Whether the newest snapshots that could be compared, ours and its replica's, hold the same.
     pub(crate) agrees: Option<bool>,
+    /// When they last did, by the wall clock.
+    pub(crate) agreed_ms: Option<u64>,
 }
 
 /// Everything that a replica knows, but for the objects themselves.
@@ -157,7 +161,7 @@ impl State {
         }
         // What this process has not written in the epoch that it claimed, or later, somebody has who took over since.
         if read.epoch() >= claimed {
-            return Err(fenced(own));
+            return Err(fenced(own, None));
         }
         Err(own_history_lost(own, reader, read))
     }
@@ -354,10 +358,18 @@ pub(crate) fn history_lost(replica: &ReplicaName, position: Position) -> Error {
     )
 }
 
-/// Somebody else writes the own log now.
-pub(crate) fn fenced(own: &ReplicaName) -> Error {
+/// Somebody else writes the own log now: who wrote `found`, if that was read.
+pub(crate) fn fenced(own: &ReplicaName, found: Option<&LogHeader>) -> Error {
     let says = "another process has taken this replica's log over; stop this one, or open another name";
-    Error::new(ErrorKind::Fenced, format!("{says}: replica={own}"))
+    let by = found.map_or_else(String::new, |LogHeader { nonce, position, wall_ms, .. }| {
+        format!(" process={} position={position} wall_ms={wall_ms}", process(nonce))
+    });
+    Error::new(ErrorKind::Fenced, format!("{says}: replica={own}{by}"))
+}
+
+/// How a process is told from every other one that has ever written the same log.
+pub(crate) fn process(nonce: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*nonce))
 }
 
 /// The own log is not what a peer has read of it.

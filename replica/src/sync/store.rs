@@ -1,17 +1,16 @@
 //! Requests to a bucket: counted, and repeated by the one retry policy.
 //! Layer 4.
 
-use core::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
-use crdt_core::planted::{Mutant, is_planted};
+use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crdt_core::planted::{Point, reached};
+use crdt_core::planted::{Mutant, Point, is_planted, reached};
 
-use super::alarm::Alarms;
+use super::{
+    alarm::Alarms,
+    asked::{Asked, Request},
+};
 use crate::{
     error::{Error, ErrorKind},
     log::DecodeError,
@@ -39,25 +38,13 @@ impl World {
     }
 }
 
-/// How many requests were made of a bucket, and what they moved.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    pub(crate) creates: AtomicU64,
-    pub(crate) gets: AtomicU64,
-    pub(crate) lists: AtomicU64,
-    pub(crate) deletes: AtomicU64,
-    pub(crate) bytes_out: AtomicU64,
-    pub(crate) bytes_in: AtomicU64,
-    pub(crate) repeated: AtomicU64,
-}
-
 /// A bucket as the engine uses it.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     bucket: Arc<dyn Bucket>,
     region: Arc<str>,
     world: World,
-    requests: Arc<Requests>,
+    asked: Arc<Asked>,
     alarms: Arc<Alarms>,
 }
 
@@ -76,35 +63,29 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
     pub(crate) fn new(bucket: Arc<dyn Bucket>, region: &str, world: World, alarms: Arc<Alarms>) -> Self {
-        Self { bucket, region: region.into(), world, requests: Arc::default(), alarms }
+        Self { bucket, region: region.into(), world, asked: Arc::default(), alarms }
     }
 
     pub(crate) const fn region(&self) -> &Arc<str> {
         &self.region
     }
 
-    pub(crate) fn requests(&self) -> &Requests {
-        &self.requests
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Creates the object. [`Created::Exists`] may mean an earlier attempt of this very call: read it back.
     pub(crate) async fn create(&self, key: &str, body: &Bytes, patience: Patience) -> Result<Created, Error> {
-        self.repeat("create", key, patience, || {
-            count(&self.requests.creates, 1);
-            count(&self.requests.bytes_out, body.len() as u64);
+        self.repeat(Request::Create, key, patience, || {
+            self.asked.sent(body.len());
             self.bucket.create(key, body.clone())
         })
         .await
     }
 
     pub(crate) async fn get(&self, key: &str, patience: Patience) -> Result<Option<Bytes>, Error> {
-        let body = self
-            .repeat("get", key, patience, || {
-                count(&self.requests.gets, 1);
-                self.bucket.get(key)
-            })
-            .await?;
-        count(&self.requests.bytes_in, body.as_ref().map_or(0, |body| body.len() as u64));
+        let body = self.repeat(Request::Get, key, patience, || self.bucket.get(key)).await?;
+        self.asked.received(body.as_ref().map_or(0, Bytes::len));
         Ok(body)
     }
 
@@ -129,7 +110,7 @@ impl Store {
                 Err(error) if before.replace(body.clone()).is_some_and(|before| before == body) => {
                     return Err(Error::decoding(key, error));
                 }
-                Err(_) => count(&self.requests.repeated, 1),
+                Err(_) => self.asked.repeat(),
             }
         }
     }
@@ -146,8 +127,7 @@ impl Store {
             let last = keys.last().cloned();
             let after = last.as_deref().or(after);
             let Page { objects, more } = self
-                .repeat("list", prefix, patience, || {
-                    count(&self.requests.lists, 1);
+                .repeat(Request::List, prefix, patience, || {
                     self.bucket.list(prefix, after, if is_planted(Mutant::FirstPageOnly) { 2 } else { 1_000 })
                 })
                 .await?;
@@ -159,20 +139,12 @@ impl Store {
     }
 
     pub(crate) async fn folders(&self, prefix: &str, patience: Patience) -> Result<Vec<String>, Error> {
-        self.repeat("list", prefix, patience, || {
-            count(&self.requests.lists, 1);
-            self.bucket.folders(prefix)
-        })
-        .await
+        self.repeat(Request::List, prefix, patience, || self.bucket.folders(prefix)).await
     }
 
     /// Deletes the object. To delete what is not there is done too.
     pub(crate) async fn delete(&self, key: &str, patience: Patience) -> Result<(), Error> {
-        self.repeat("delete", key, patience, || {
-            count(&self.requests.deletes, 1);
-            self.bucket.delete(key)
-        })
-        .await
+        self.repeat(Request::Delete, key, patience, || self.bucket.delete(key)).await
     }
 
     /// The one retry policy. Every request of the engine may be repeated: creates are create-only and carry the same
@@ -181,7 +153,7 @@ impl Store {
     /// One that is repeated for ever raises an alarm once it is refused, or has not been answered for [`WAIT_MAX`].
     async fn repeat<T, F>(
         &self,
-        what: &'static str,
+        what: Request,
         key: &str,
         patience: Patience,
         mut request: impl FnMut() -> F,
@@ -190,10 +162,16 @@ impl Store {
         F: Future<Output = Result<T, BucketError>>,
     {
         let began = self.world.clock.elapsed();
+        let name = what.name();
         let mut wait = WAIT_MIN;
         let mut trouble = None;
         loop {
-            let error = match request().await {
+            let asked = self.world.clock.elapsed();
+            self.asked.begin(what);
+            let answer = request().await;
+            let failed = answer.as_ref().err().map(|error| error.outcome);
+            self.asked.end(what, failed, self.world.clock.elapsed().saturating_sub(asked));
+            let error = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -205,18 +183,18 @@ impl Store {
                 Patience::Endless => false,
             };
             if gives_up {
-                return Err(self.failure(what, key, error));
+                return Err(self.failure(name, key, error));
             }
             if refused || waited >= WAIT_MAX {
-                let trouble = trouble.get_or_insert_with(|| Trouble { store: self, place: format!("{what} {key}") });
-                self.alarms.raise(&trouble.place, &self.failure(what, key, error));
+                let trouble = trouble.get_or_insert_with(|| Trouble { store: self, place: format!("{name} {key}") });
+                self.alarms.raise(&trouble.place, &self.failure(name, key, error));
             } else {
-                tracing::debug!(replica = %self.alarms.replica(), region = &*self.region, what, key, "a request is repeated: {error}");
+                tracing::debug!(replica = %self.alarms.replica(), region = &*self.region, what = name, key, "a request is repeated: {error}");
             }
             if slow {
                 wait = wait.max(WAIT_MAX / 8);
             }
-            count(&self.requests.repeated, 1);
+            self.asked.repeat();
             // Somewhere between half of it and all: replicas that failed together do not come back together.
             let jitter = self.world.random() % (wait.as_millis() as u64 / 2 + 1);
             self.world.clock.sleep(wait / 2 + Duration::from_millis(jitter)).await;
@@ -245,8 +223,4 @@ impl Drop for Trouble<'_> {
     fn drop(&mut self) {
         self.store.alarms.clear(&self.place);
     }
-}
-
-fn count(counter: &AtomicU64, by: u64) {
-    counter.fetch_add(by, Ordering::Relaxed);
 }

@@ -60,7 +60,12 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert_eq!(is("objects"), 1.0);
     assert_eq!(is("peer_state{peer=\"us-east-1\"}"), 0.0);
     assert_eq!(is("sync_lag_seconds{peer=\"us-east-1\"}"), 0.0);
-    assert!(is("store_requests_total{region=\"us-east-1\",op=\"get\"}") > 0.0);
+    let gets = "region=\"us-east-1\",op=\"get\"";
+    let ok = is(&format!("store_requests_total{{{gets},outcome=\"ok\"}}"));
+    assert!(ok > 0.0);
+    // The two are written one after the other.
+    assert!(is(&format!("store_request_seconds_count{{{gets}}}")) >= ok);
+    assert_eq!(is("store_requests_total{region=\"us-east-1\",op=\"create\",outcome=\"refused\"}"), 0.0);
     assert!(is("http_requests_total{route=\"/v1/objects/{path}\",status=\"2xx\"}") >= 1.0);
     assert!(is("http_requests_total{route=\"/v1/objects/{path}\",status=\"4xx\"}") >= 1.0);
     let (count, all) = (
@@ -72,7 +77,8 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert!(delays >= 1.0);
     assert_eq!(is("apply_delay_seconds_bucket{peer=\"us-east-1\",le=\"900\"}"), delays);
     assert!(is("apply_delay_seconds_sum{peer=\"us-east-1\"}") < 60.0);
-    assert_eq!(is("gc_deleted_total"), 0.0);
+    assert_eq!(["gc_deleted_total", "orphans", "clock_refusals_total", "fenced"].map(is), [0.0; 4]);
+    assert!(is("hlc_skew_seconds") < 60.0);
     assert!(is("gc_unacknowledged_segments{peer=\"us-east-1\"}") <= 1.0);
     // What is kept is nobody's business who looks after processes.
     assert!(!answer.text().contains("secret"));

@@ -85,7 +85,11 @@ fn a_fenced_server_says_so_and_still_reads() {
     let refused = server.post("/v1/ops", &add(1));
     assert_eq!(refused.problem(503), "fenced");
     assert_eq!(refused.json()["indeterminate"], false);
-    assert!(refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("eu-west-1")));
+    let by = other.get("/v1/status").ok()["process"].as_str().map(|process| format!("process={process}"));
+    let by = by.expect("who it is");
+    assert!(
+        refused.json()["detail"].as_str().is_some_and(|detail| detail.contains("eu-west-1") && detail.contains(&by))
+    );
     assert_eq!(server.get("/readyz").json()["not_ready"], json!(["fenced"]));
     assert_eq!(server.get("/v1/status").ok()["ended"]["kind"], "fenced");
     assert_eq!(server.get("/healthz").status, 200);
