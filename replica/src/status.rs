@@ -43,8 +43,8 @@ pub struct Status {
     pub early_removals: usize,
     /// How many objects of the own log and of the own snapshots were collected, since the replica was opened.
     pub collected: u64,
-    /// How many parts of own snapshots no manifest named when it was last collected: what crashes have left. They go with one of
-    /// the next collections.
+    /// How many parts of own snapshots no kept manifest named when it was last collected and were too young to go: of a snapshot
+    /// that a crash cut short, or of a process that has taken over. They go with a later collection.
     pub orphans: u64,
     /// The positions of the own log at which the snapshots were taken that a recovery could begin with, the newest
     /// last.
@@ -97,8 +97,9 @@ pub struct LogStatus {
     pub delays: Delays,
     /// How far its replica has acknowledged the own log: what is beyond is not collected.
     pub acknowledged: Option<Position>,
-    /// How long ago a segment of it acknowledged more of the own log; `None` if none did since the replica was opened.
-    pub promised: Option<Duration>,
+    /// For how long collecting has waited for that: since the first time that it left, for this replica's sake, what the kept
+    /// snapshots cover. `None` while it does not. Looked at with each collection, every `snapshot_interval`.
+    pub blocks: Option<Duration>,
     /// The last position of it that counts, if its replica was evicted.
     pub evicted: Option<Position>,
     /// Whether its replica's state agrees with this one's. After each snapshot the digests of its parts are compared
@@ -176,7 +177,7 @@ impl Replica {
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
                 delays: log.map(|log| log.delays).unwrap_or_default(),
                 acknowledged: log.and_then(|log| log.ack.get(own)),
-                promised: log.and_then(|log| log.promised).map(|promised| now.saturating_sub(promised)),
+                blocks: log.and_then(|log| log.blocks).map(|since| now.saturating_sub(since)),
                 evicted,
                 agrees: log.and_then(|log| log.agrees),
                 agreed_ms: log.and_then(|log| log.agreed_ms),

@@ -3,10 +3,7 @@
 //!
 //! No label holds a path, so their number does not grow with the data.
 
-use core::{
-    fmt::{Display, Write},
-    time::Duration,
-};
+use core::fmt::{Display, Write};
 use std::sync::Arc;
 
 use axum::{
@@ -70,7 +67,11 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     text.family("hlc_skew_seconds", "gauge", "How far the hybrid clock is ahead of the wall clock.", "seconds");
     text.line("hlc_skew_seconds", &[], status.skew.as_secs_f64());
     text.counter("clock_refusals", "Writes refused since the clock was too far behind.", status.clock_refusals);
-    text.gauge("orphans", "Parts of own snapshots that no manifest named when it was last collected.", status.orphans);
+    text.gauge(
+        "orphans",
+        "Parts of own snapshots that no kept manifest names, and that are too young to be collected.",
+        status.orphans,
+    );
     text.counter("gc_deleted", "Objects of the own log and snapshots that were collected.", status.collected);
     text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
     text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");
@@ -132,19 +133,16 @@ fn about_peers(status: &Status, text: &mut Text) {
             text.line(name, &[("peer", log.replica.as_str())], agreed_ms as f64 / 1e3);
         }
     }
-    let help = "Own segments of the newest epoch that a peer has not acknowledged: they are not collected before.";
+    let help = "Own segments of the newest epoch that a peer has not acknowledged.";
     text.family("gc_unacknowledged_segments", "gauge", help, "");
     for log in peers().filter(|log| log.evicted.is_none()) {
         text.line("gc_unacknowledged_segments", &[("peer", log.replica.as_str())], unacknowledged(log));
     }
-    let help = "How long ago a peer that has not acknowledged all of them acknowledged more; 0 when it has.";
+    let help = "For how long collecting has waited for a peer to acknowledge more; 0 while it does not.";
     text.family("gc_blocked_seconds", "gauge", help, "seconds");
     for log in peers().filter(|log| log.evicted.is_none()) {
-        let is_blocked = unacknowledged(log) > 0;
-        if let Some(since) = log.promised.or((!is_blocked).then_some(Duration::ZERO)) {
-            let seconds = if is_blocked { since.as_secs_f64() } else { 0.0 };
-            text.line("gc_blocked_seconds", &[("by", log.replica.as_str())], seconds);
-        }
+        let blocks = log.blocks.unwrap_or_default();
+        text.line("gc_blocked_seconds", &[("by", log.replica.as_str())], blocks.as_secs_f64());
     }
 }
 
@@ -154,7 +152,7 @@ fn about_delays(status: &Status, text: &mut Text) {
     let ends = seconds(&APPLY_DELAYS_MS);
     for log in status.logs.iter().filter(|log| log.replica != status.replica) {
         let peer = [("peer", log.replica.as_str())];
-        text.histogram("apply_delay_seconds", &peer, &ends, &log.delays.counts, log.delays.sum_ms as f64 / 1e3);
+        text.histogram("apply_delay_seconds", &peer, &ends, &log.delays.counts, log.delays.sum.as_secs_f64());
     }
 }
 
@@ -171,16 +169,21 @@ fn segments(log: &LogStatus) -> Option<f64> {
 
 fn about_buckets(status: &Status, text: &mut Text) {
     let requests = || status.regions.iter().flat_map(|region| region.requests.iter().map(|of| (&*region.region, of)));
-    text.family("store_requests", "counter", "Requests to a region's bucket, repeated ones included.", "");
+    text.family(
+        "store_requests",
+        "counter",
+        "Requests to a region's bucket that were answered or failed, repeated ones included.",
+        "",
+    );
     for (region, of) in requests() {
         let failed = of.failed.iter().map(|(outcome, count)| (outcome.name(), *count));
         for (outcome, count) in [("ok", of.ok)].into_iter().chain(failed) {
             text.line("store_requests_total", &[("region", region), ("op", of.request), ("outcome", outcome)], count);
         }
     }
-    text.family("store_request_seconds", "histogram", "How long they took.", "seconds");
+    text.family("store_request_seconds", "histogram", "How long requests to a region's bucket took.", "seconds");
     for (region, of) in requests() {
-        let sum = of.delays.sum_ms as f64 / 1e3;
+        let sum = of.delays.sum.as_secs_f64();
         let labels = [("region", region), ("op", of.request)];
         text.histogram("store_request_seconds", &labels, &seconds(&REQUEST_DELAYS_MS), &of.delays.counts, sum);
     }

@@ -12,7 +12,8 @@ use crate::key::{InvalidPath, ObjectKey};
 /// States that another replica had, each of another object, which are to be merged together: see [`RowBatch`].
 ///
 /// A state that both sides have is its own join, whatever either has seen: it is compared, and the object is neither changed
-/// nor counted as changed. A counter is not even made for that, its tallies are.
+/// nor counted as changed. A counter is not even made for that. What is gathered takes some times what the part does from which it
+/// is gathered, at most.
 #[derive(Debug)]
 pub struct StateBatch {
     keys: RowBatch,
@@ -134,6 +135,7 @@ impl Keyspace {
         states.clear();
         tallies.clear();
         *elements = 0;
+        self.index.settle_if_long();
         Ok(())
     }
 

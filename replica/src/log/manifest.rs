@@ -9,7 +9,7 @@ use crdt_core::{Dot, Frontier, Kind, Position, ReplicaId, Timestamp};
 
 use crate::{
     key::{ELEMENT_BYTES_MAX, ObjectKey, PATH_BYTES_MAX},
-    keyspace::Mark,
+    keyspace::{Mark, STRIPES},
     name::{ReplicaName, Roster},
 };
 
@@ -156,8 +156,8 @@ pub fn encode_manifest(manifest: &Manifest, bucket_key: &str, mac: Option<&MacKe
 /// The rules that hold for what is written and for what is read.
 fn check(manifest: &Manifest) -> Result<(), &'static str> {
     let epoch = manifest.position.epoch();
-    if !manifest.parts.len().is_power_of_two() {
-        Err("the number of parts is no power of two")
+    if !manifest.parts.len().is_power_of_two() || manifest.parts.len() > STRIPES {
+        Err("the number of parts is no power of two, or there are more than stripes")
     } else if manifest.parts.iter().any(|part| part.written.epoch() != epoch || part.written > manifest.position) {
         Err("a part was not written in the manifest's epoch")
     } else if !manifest.early.is_sorted_by(|left, right| left < right) {

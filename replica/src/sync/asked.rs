@@ -68,7 +68,7 @@ impl Asked {
             None => answers.ok += 1,
             Some(outcome) => answers.failed[outcome as usize] += 1,
         }
-        answers.delays.count(&REQUEST_DELAYS_MS, took.as_millis() as u64);
+        answers.delays.count(&REQUEST_DELAYS_MS, took);
     }
 
     pub(crate) fn of(&self, request: Request) -> Answers {

@@ -70,17 +70,23 @@ impl Engine {
         let mut state = self.state();
         let own = self.own.name.id();
         let now = self.world.clock.elapsed();
-        let mut limit = self.kept().safe()?;
+        let safe = self.kept().safe()?;
+        // What changes nothing is acknowledged with what comes behind it.
+        let needed = state.logs.get(&own).and_then(|log| log.last_change).map(|last| last.min(safe));
+        let mut limit = Some(safe);
         for (id, log) in &mut state.logs {
             if *id == own || log.evicted.is_some() {
                 continue;
             }
             let contact = *log.contact.get_or_insert(now);
-            if now.saturating_sub(contact) <= self.settings.max_lag && !is_planted(Mutant::CollectsUnasked) {
-                limit = limit.min(log.ack.get(own)?);
+            let counts = now.saturating_sub(contact) <= self.settings.max_lag && !is_planted(Mutant::CollectsUnasked);
+            let acknowledged = log.ack.get(own);
+            log.blocks = (counts && acknowledged < needed).then(|| log.blocks.unwrap_or(now));
+            if counts {
+                limit = limit.min(acknowledged);
             }
         }
-        Some(limit)
+        limit
     }
 
     /// Returns how many went, or `None` when the log is another process's by now.
@@ -147,10 +153,11 @@ impl Engine {
         let mut orphans = 0;
         for (written, content) in shelf.parts(self.soon()).await? {
             let is_named = named.contains(&(written, *content.as_bytes())) && !is_planted(Mutant::NamedPartsCollected);
-            orphans += u64::from(!is_named);
             if written < stays_from && !is_named {
                 self.delete(&self.keys.part(&self.own.name, written, content)).await?;
                 deleted += 1;
+            } else {
+                orphans += u64::from(!is_named);
             }
         }
         self.orphans.store(orphans, Ordering::Relaxed);

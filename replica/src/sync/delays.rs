@@ -1,6 +1,8 @@
 //! How long things take, counted in classes.
 //! Layer 4.
 
+use core::time::Duration;
+
 /// The upper ends, inclusive, of the classes in which [`LogStatus::delays`](crate::LogStatus::delays) counts, in milliseconds.
 pub const APPLY_DELAYS_MS: [u64; 11] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 900_000];
 
@@ -13,14 +15,14 @@ pub const REQUEST_DELAYS_MS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1_000, 2
 pub struct Delays {
     /// How many fell into each class, and above the last.
     pub counts: [u64; 12],
-    /// All of them together, in milliseconds.
-    pub sum_ms: u64,
+    /// All of them together.
+    pub sum: Duration,
 }
 
 impl Delays {
-    pub(crate) fn count(&mut self, classes_ms: &[u64; 11], delay_ms: u64) {
-        self.counts[classes_ms.partition_point(|end| *end < delay_ms)] += 1;
-        self.sum_ms = self.sum_ms.saturating_add(delay_ms);
+    pub(crate) fn count(&mut self, classes_ms: &[u64; 11], delay: Duration) {
+        self.counts[classes_ms.partition_point(|end| Duration::from_millis(*end) < delay)] += 1;
+        self.sum = self.sum.saturating_add(delay);
     }
 }
 
@@ -31,10 +33,11 @@ mod tests {
     #[test]
     fn a_delay_counts_in_the_class_that_ends_at_it_or_above() {
         let mut delays = Delays::default();
-        for delay_ms in [0, 100, 101, 900_000, 900_001, u64::MAX] {
-            delays.count(&APPLY_DELAYS_MS, delay_ms);
+        let millis = [0, 100, 101, 900_000, 900_001].map(Duration::from_millis);
+        for delay in millis.into_iter().chain([Duration::from_nanos(100_000_001), Duration::MAX]) {
+            delays.count(&APPLY_DELAYS_MS, delay);
         }
-        assert_eq!(delays.counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(delays.sum_ms, u64::MAX);
+        assert_eq!(delays.counts, [2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(delays.sum, Duration::MAX);
     }
 }

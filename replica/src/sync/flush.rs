@@ -70,7 +70,7 @@ impl Engine {
         let there = self.own.read(position, Patience::For(self.settings.catch_up)).await;
         match there {
             Ok(Some(LogObject::Seal(found))) if found.seal().next_epoch.is_none() => evicted(&self.own.name),
-            Ok(Some(found)) => fenced(&self.own.name, Some(found.header())),
+            Ok(Some(found)) if found.header().nonce != self.nonce => fenced(&self.own.name, Some(found.header())),
             _ => self.fenced(),
         }
     }

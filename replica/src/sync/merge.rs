@@ -101,8 +101,8 @@ impl State {
 
     /// Merges what they have, and then what only this replica has, with nothing.
     ///
-    /// SUBTLE: whether there is such a thing is counted, since to look for it costs more than all the rest. The count holds only
-    /// while nobody else makes an object in this part or drops one.
+    /// SUBTLE: whether there is such a thing is counted, since to look for it costs more than all the rest. The count proves that
+    /// there is none only if nobody else has made an object in this part or dropped one meanwhile, and each row is of this part.
     fn merge_part(
         &self,
         keyspace: &Keyspace,
@@ -118,15 +118,18 @@ impl State {
         };
         let census = || keyspace.census(number, ours.parts);
         let (before, mut batch) = (census(), keyspace.state_batch());
+        let mut are_of_it = true;
         each_state(part, |key, live, gone| {
+            are_of_it &= part_of(stripe_of(key.0), ours.parts) == number;
             gather(keyspace, &mut batch, key, live, gone);
             if batch.is_full() { keyspace.merge_states(&self.applied, &mut batch, merge) } else { Ok(()) }
         })
         .and_then(|()| keyspace.merge_states(&self.applied, &mut batch, merge))
         .map_err(corrupt)?;
-        let theirs_are_all = before.zip(census()).is_some_and(|(before, after)| {
-            before.objects == batch.found() && after.changes.wrapping_sub(before.changes) == batch.changes()
-        });
+        let theirs_are_all = are_of_it
+            && before.zip(census()).is_some_and(|(before, after)| {
+                before.objects == batch.found() && after.changes.wrapping_sub(before.changes) == batch.changes()
+            });
         if !theirs_are_all && !is_planted(Mutant::OnlyHereKept) {
             for key in only_here(ours.of(keyspace, number), part) {
                 let died = keyspace.merge_state(&self.applied, &key, None, merge);

@@ -12,12 +12,7 @@ use crdt_core::{
 use futures_util::{StreamExt, future::select, stream};
 
 use super::{
-    Engine,
-    delays::APPLY_DELAYS_MS,
-    signal::Signal,
-    state::{State, history_lost},
-    store::Patience,
-    takeover::LogPlace,
+    Engine, delays::APPLY_DELAYS_MS, signal::Signal, state::history_lost, store::Patience, takeover::LogPlace,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -201,18 +196,13 @@ impl Puller {
             reached(Point::EvictedWhileRead);
             return Ok(false);
         }
-        let promised =
-            |state: &State| state.logs.get(&self.log.name.id()).and_then(|log| log.ack.get(engine.own.name.id()));
-        let had_promised = promised(&state);
         state.apply(&engine.keyspace, segment)?;
         state.log_bytes += bytes;
-        let promises = promised(&state) > had_promised;
         if let Some(log) = state.logs.get_mut(&self.log.name.id()) {
-            let now = engine.world.clock.elapsed();
-            log.contact = Some(now);
-            log.promised = if promises { Some(now) } else { log.promised };
+            log.contact = Some(engine.world.clock.elapsed());
             log.read = (log.read.0 + 1, log.read.1 + bytes);
-            log.delays.count(&APPLY_DELAYS_MS, engine.world.clock.wall_ms().saturating_sub(header.wall_ms));
+            let delay_ms = engine.world.clock.wall_ms().saturating_sub(header.wall_ms);
+            log.delays.count(&APPLY_DELAYS_MS, Duration::from_millis(delay_ms));
         }
         engine.after_applying(&mut state);
         drop(state);

@@ -33,8 +33,8 @@ pub(crate) struct LogKnowledge {
     pub(crate) lineage: Vec<SealedEpoch>,
     /// What its replica promised never to need again.
     pub(crate) ack: Frontier,
-    /// When a segment of its replica last promised more of the own log.
-    pub(crate) promised: Option<Duration>,
+    /// Since when collecting waits for its replica to promise more of the own log.
+    pub(crate) blocks: Option<Duration>,
     /// The last position that changed anything.
     pub(crate) last_change: Option<Position>,
     /// The furthest position that anybody has published of it.

@@ -318,6 +318,11 @@ impl History {
         self.held(view, object).into_iter().map(|event| &self.events[event].seen)
     }
 
+    /// Where an object was changed: in which log, and at which position of it.
+    pub(crate) fn changed_at(&self, object: &Object) -> impl Iterator<Item = (usize, u64)> {
+        self.done_to(object).iter().map(|event| (self.events[*event].log, self.events[*event].position))
+    }
+
     /// True when the author of `later` had seen `earlier`.
     fn has_seen(&self, later: usize, earlier: usize) -> bool {
         let (l, e) = (&self.events[later], &self.events[earlier]);

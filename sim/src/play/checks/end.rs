@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use replica::{Replica, Status};
+use replica::{ErrorKind, Replica, Status};
 
 use super::{difference, frontier_is_true};
 use crate::{
@@ -196,17 +196,22 @@ fn newcomers_read_the_same(play: &mut Play<'_>) -> Result<(), Broken> {
             let Some((replica, view)) = play.view(log) else { break None };
             let seen = View { seen: play.seen_by(&newcomer), of: None };
             frontier_is_true(play, &seen.seen)?;
-            let covers = view.seen.iter().all(|(log, position)| seen.seen.get(log) >= Some(position));
             // Whose snapshot it began with may have read what a bucket lost since: then it refuses the rest of that log.
-            let refuses = |(log, position): (&Log, &u64)| {
-                play.ledger.lost.contains_key(log) && seen.seen.get(log) < Some(position)
+            let alarms = newcomer.status().alarms;
+            let refuses = |log: &Log| {
+                let place = format!("log {}", play.members[*log].name);
+                let says =
+                    |(at, kind, _): &(String, ErrorKind, String)| *at == place && *kind == ErrorKind::LostHistory;
+                play.ledger.lost.contains_key(log) && alarms.iter().any(says)
             };
-            if covers || now > began + play.round() * 4 {
-                if view.seen.iter().any(refuses) {
-                    break None;
-                }
-                let alarms = newcomer.status().alarms;
-                let missing = (!covers).then(|| format!("it has {:x?} of {:x?}: {alarms:?}", seen.seen, view.seen));
+            let short: Vec<&Log> =
+                view.seen.iter().filter(|(log, at)| seen.seen.get(log) < Some(*at)).map(|(log, _)| log).collect();
+            if !short.is_empty() && short.iter().all(|log| refuses(log)) {
+                break None;
+            }
+            if short.is_empty() || now > began + play.round() * 4 {
+                let missing =
+                    (!short.is_empty()).then(|| format!("it has {:x?} of {:x?}: {alarms:?}", seen.seen, view.seen));
                 break missing.or_else(|| difference(&newcomer, &replica));
             }
         };

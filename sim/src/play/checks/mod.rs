@@ -161,8 +161,11 @@ fn values_are_those_of_the_history(
             }
             let read = reader.read(object);
             if !is_true(object, &read, truth) {
-                // Whoever changed it may have followed a log that was rolled back, and then has not seen what it seems.
-                if play.history.seen_by_authors(view, object).any(|seen| play.ledger.is_doubtful(seen)) {
+                // Of what was lost: who changed it again may have followed the log that was rolled back, and then has not seen what
+                // it seems.
+                let is_lost = |(log, at)| play.ledger.lost.get(&log).is_some_and(|lost| lost.positions.contains(&at));
+                let mut authors = play.history.seen_by_authors(view, object);
+                if play.history.changed_at(object).any(is_lost) && authors.any(|seen| play.ledger.is_doubtful(seen)) {
                     continue;
                 }
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
