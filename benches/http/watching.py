@@ -94,7 +94,7 @@ def memory(server, count):
 def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < WATCHERS + 200:
-        assert hard >= WATCHERS + 200, f"{files} files are needed, {hard} may be open: ulimit -n"
+        assert hard >= WATCHERS + 200, f"{WATCHERS + 200} files are needed, {hard} may be open: ulimit -n"
         resource.setrlimit(resource.RLIMIT_NOFILE, (WATCHERS + 200, hard))
     print(f"{servers.machine()}\n")
     with servers.regions(servers.REGIONS[:2]) as (_, (here, there)):

@@ -363,6 +363,7 @@ async function forever(action, pause) {
 by("search").addEventListener("submit", (event) => {
   event.preventDefault();
   objects.clear();
+  history.replaceState(null, "", `#${encodeURIComponent(by("prefix").value)}`);
   watch(by("prefix").value);
 });
 by("access").addEventListener("submit", (event) => {
@@ -374,4 +375,8 @@ by("access").addEventListener("submit", (event) => {
 
 forever(look, LOOK_MS);
 forever(lookForConflicts, 2 * LOOK_MS);
-watch("");
+// Where there are very many objects, an address with a prefix begins with those below it.
+try {
+  by("prefix").value = decodeURIComponent(location.hash.slice(1));
+} catch { /* It is no prefix. */ }
+watch(by("prefix").value);

@@ -59,8 +59,16 @@ impl Modify for Tokens {
         components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
         for item in description.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-                // What the gate answers, whatever is asked for.
-                let mut gate = vec![("429", "Too many requests of this address")];
+                // What is answered before what is asked for is looked at, or instead of it.
+                let mut gate = vec![
+                    ("408", "The body has not come in time"),
+                    ("414", "The address is too long"),
+                    ("421", "The server does not answer to this name"),
+                    ("429", "Too many requests of this address"),
+                    ("431", "The head is too long"),
+                    ("500", "Something is wrong in the server, or damaged in a bucket"),
+                    ("503", "It has taken too long, or there are too many connections"),
+                ];
                 if operation.security.is_none() {
                     gate.extend([
                         ("401", "No token that is known"),
@@ -71,7 +79,7 @@ impl Modify for Tokens {
                     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
                     let response =
                         ResponseBuilder::new().description(says).content("application/problem+json", problem);
-                    operation.responses.responses.insert(status.to_owned(), response.build().into());
+                    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
                 }
             }
         }

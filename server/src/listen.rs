@@ -5,10 +5,10 @@ use core::{convert::Infallible, pin::pin, time::Duration};
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, LazyLock, atomic::Ordering},
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, http::StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use replica::Replica;
@@ -19,7 +19,10 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use crate::{access::Access, app::App, gate::handle, options::Options, router::router, stream::Patient, tls::Tls};
+use crate::{
+    access::Access, app::App, gate::handle, options::Options, problem::Problem, router::router, stream::Patient,
+    tls::Tls,
+};
 
 /// How often it is looked how the replica is doing.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,8 +31,15 @@ const LOOK: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a connection beyond the limit is told.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+static TOO_MANY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let advice = "Try again later, or keep fewer connections open.";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", "too many connections", advice);
+    let body = problem.json();
+    let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: application/problem+json";
+    let mut answer = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).into_bytes();
+    answer.extend(body);
+    answer
+});
 
 /// A server, which answers once it is run.
 pub struct Server {
@@ -203,7 +213,7 @@ fn refuse(app: &App, stream: &TcpStream, is_tls: bool) {
     app.meter.refused();
     if !is_tls {
         // It fits into what the system holds of a new connection, or is not heard.
-        let _unheard = stream.try_write(TOO_MANY);
+        let _unheard = stream.try_write(&TOO_MANY);
     }
 }
 

@@ -70,6 +70,20 @@ impl Problem {
         )
     }
 
+    /// What is sent of it.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        let shown = Shown {
+            of: format!("urn:archipelago:problem:{}", self.kind),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            kind: self.kind,
+            detail: &self.detail,
+            advice: self.advice,
+            indeterminate: self.is_open,
+        };
+        serde_json::to_vec(&shown).unwrap_or_default()
+    }
+
     /// It may be tried again after so many seconds.
     pub(crate) fn later(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
@@ -121,16 +135,7 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let shown = Shown {
-            of: format!("urn:archipelago:problem:{}", self.kind),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            kind: self.kind,
-            detail: &self.detail,
-            advice: self.advice,
-            indeterminate: self.is_open,
-        };
-        let mut response = Response::new(Body::from(serde_json::to_vec(&shown).unwrap_or_default()));
+        let mut response = Response::new(Body::from(self.json()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -259,6 +259,10 @@ fn a_token_of_one_region_is_waited_for_in_another() {
     assert_eq!(waited.problem(503), "behind");
     assert_eq!(waited.header("retry-after"), Some("1"));
     assert_eq!(us.value("a"), 10);
+    let token = [("X-Archipelago-Frontier", written["token"].as_str().expect("a token"))];
+    for target in ["/v1/scan", "/v1/top?prefix=", "/v1/rank?prefix=&path=a", "/v1/conflicts", "/v1/watch"] {
+        assert_eq!(ask(us.address, "GET", target, &token, b"").problem(503), "behind", "{target}");
+    }
     ours.set(crate::bucket::Mood::Well);
     until(|| read(&us, &written["token"]).status == 200);
     for wrong in ["", "x", "00", &format!("{}0", written["token"].as_str().expect("a token"))] {

@@ -249,7 +249,7 @@ fn connections_beyond_the_limit_are_told_so() {
     let mut connection = Connection::open(server.address);
     connection.send(&request("GET", "/healthz", &[], b""));
     let answer = connection.rest().expect("an answer");
-    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    assert_eq!((answer.problem(503), answer.header("retry-after")), ("too_many_connections".to_owned(), Some("1")));
     drop(held);
     until(|| {
         let mut connection = Connection::open(server.address);
