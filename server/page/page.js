@@ -363,7 +363,7 @@ async function forever(action, pause) {
 by("search").addEventListener("submit", (event) => {
   event.preventDefault();
   objects.clear();
-  history.replaceState(null, "", `#${encodeURIComponent(by("prefix").value)}`);
+  window.history.replaceState(null, "", `#${encodeURIComponent(by("prefix").value)}`);
   watch(by("prefix").value);
 });
 by("access").addEventListener("submit", (event) => {

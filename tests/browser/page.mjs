@@ -59,6 +59,7 @@ await test("three regions and their pages", async (folder, { page, troubles }) =
   await seen.keyboard.type("goals/P");
   await seen.keyboard.press("Enter");
   await until("only those are shown", async () => !(await objects()).includes("Marta") && (await objects()).includes("Pele"));
+  assert.equal(await seen.evaluate(() => location.hash), "#goals%2FP", "the address says what is looked for");
   await seen.locator("#prefix").fill("");
   await seen.keyboard.press("Enter");
   await until("all are shown", async () => (await objects()).includes("Marta"));
