@@ -8,9 +8,9 @@ use crdt_core::Position;
 use crate::{
     error::ErrorKind,
     name::ReplicaName,
-    ports::Outcome,
+    ports::{Outcome, Request},
     replica::Replica,
-    sync::{Answers, Delays, Request, process},
+    sync::{Answers, Delays, process},
 };
 
 /// The state of a replica at one moment.
@@ -189,14 +189,15 @@ impl Replica {
         drop(state);
         let regions = engine.regions.iter().map(|region| {
             let asked = region.store.asked();
-            let [creates, gets, lists, deletes] = Request::ALL.map(|request| asked.of(request).asked);
+            let answers = Request::ALL.map(|request| asked.of(request));
+            let [creates, gets, lists, deletes] = answers.map(|answers| answers.asked);
             let [bytes_out, bytes_in, repeated] = asked.sums();
-            let requests = Request::ALL.map(|request| {
-                let Answers { ok, failed, delays, .. } = asked.of(request);
-                let failed = Outcome::ALL.into_iter().zip(failed).collect();
-                RequestStatus { request: request.name(), ok, failed, delays }
-            });
-            let (region, requests) = (region.name.clone(), requests.into());
+            let requests =
+                Request::ALL.into_iter().zip(answers).map(|(request, Answers { ok, failed, delays, .. })| {
+                    let failed = Outcome::ALL.into_iter().zip(failed).collect();
+                    RequestStatus { request: request.name(), ok, failed, delays }
+                });
+            let (region, requests) = (region.name.clone(), requests.collect());
             RegionStatus { region, creates, gets, lists, deletes, repeated, bytes_out, bytes_in, requests }
         });
         let alarms = engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says));

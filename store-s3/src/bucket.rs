@@ -14,14 +14,14 @@ use aws_sdk_s3::{
     types::{ChecksumAlgorithm, ServerSideEncryption, StorageClass},
 };
 use bytes::Bytes;
-use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, check_key, check_prefix};
+use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page, Request, check_key, check_prefix};
 
 use crate::{
     S3Url,
     body::{self, Range},
     connect,
     listing::{self, Listing},
-    outcome::{Request, Verdict, verdict},
+    outcome::{Verdict, verdict},
     trouble::Trouble,
     url::{Checksum, Encryption, Style},
 };

@@ -2,21 +2,12 @@
 //!
 //! A row says what is known of the effect and what to do. Rows of codes come before rows of statuses, since a code is exact.
 
-use replica::ports::{BucketError, Outcome};
+use replica::ports::{BucketError, Outcome, Request};
 
 use crate::{
     S3Url,
     trouble::{Reply, Trouble},
 };
-
-/// What was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    Create,
-    Get,
-    List,
-    Delete,
-}
 
 /// What a failed request comes to.
 #[derive(Debug)]

@@ -94,7 +94,8 @@ impl Keyspace {
         batch.states.push(State::Other(state));
     }
 
-    /// Merges a batch, and empties it: [`merge_state`](Self::merge_state) of each object, in any order.
+    /// Merges a batch, and empties it: in any order. `merge` is given each object that is not the same, what
+    /// has been seen of it here, and their state. The caller joins the frontiers when all objects of both sides are merged.
     ///
     /// # Errors
     ///
@@ -125,7 +126,7 @@ impl Keyspace {
                 State::Other(state) => state,
             };
             let (at, own) = ((path.as_bytes(), kind), || ObjectKey::new(path, kind));
-            let (died, has_changed) = self.merge_state_in(locked, hash, at, own, applied, theirs, &merge)?;
+            let (died, has_changed) = self.merge_state(locked, hash, at, own, applied, theirs, &merge)?;
             *changes += u64::from(has_changed);
             died.into_iter().try_for_each(|tally| {
                 dead.push((own()?, tally));

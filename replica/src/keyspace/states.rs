@@ -58,15 +58,14 @@ impl Keyspace {
         self.index.extend(keys);
     }
 
-    /// Merges the state that another replica had of an object; `None` when it had none. Returns the tallies that have
-    /// died of it. `merge` is given the object, what has been seen of it here, and their state.
+    /// Merges an object of which another replica had none. Returns the tallies that have died of it. `merge` is given the object,
+    /// what has been seen of it here, and their state, which is nothing.
     ///
     /// The caller joins the frontiers when all objects of both sides are merged.
-    pub fn merge_state(
+    pub fn merge_nothing(
         &self,
         applied: &Applied,
         key: &ObjectKey,
-        theirs: Option<&Object<FixedState>>,
         merge: impl FnOnce(&mut Object<FixedState>, &View<'_>, &Object<FixedState>),
     ) -> Vec<Tally> {
         let hash = self.hash(key.path_bytes());
@@ -74,13 +73,13 @@ impl Keyspace {
         let own = || Ok::<_, Infallible>(key.clone());
         let at = (key.path_bytes(), key.kind());
         let nothing = self.object(key.kind());
-        let Ok((dead, _)) = self.merge_state_in(&mut shard, hash, at, own, applied, theirs.unwrap_or(&nothing), merge);
+        let Ok((dead, _)) = self.merge_state(&mut shard, hash, at, own, applied, &nothing, merge);
         dead
     }
 
     /// Returns what has died, and whether the object has come or gone.
-    #[expect(clippy::too_many_arguments, reason = "those of `merge_state`, and what it has looked up")]
-    pub(super) fn merge_state_in<E>(
+    #[expect(clippy::too_many_arguments, reason = "what is merged, and what it has looked up")]
+    pub(super) fn merge_state<E>(
         &self,
         shard: &mut Locked<'_>,
         hash: u64,

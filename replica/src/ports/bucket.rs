@@ -136,6 +136,35 @@ pub struct BucketError {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// What is asked of a bucket: a folder listing is a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// An object is to be created.
+    Create,
+    /// An object or a range of it is read.
+    Get,
+    /// Keys are listed.
+    List,
+    /// An object is deleted.
+    Delete,
+}
+
+impl Request {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Get, Self::List, Self::Delete];
+
+    /// The word for it in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// What is known of a request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {

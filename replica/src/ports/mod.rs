@@ -12,8 +12,8 @@ mod hints;
 use core::{future::Future, pin::Pin};
 
 pub use bucket::{
-    Bucket, BucketError, Created, KEY_BYTES_MAX, Outcome, PREFIX_BYTES_MAX, Page, SEGMENT_BYTES_MAX, Stored, check_key,
-    check_prefix, own_prefix,
+    Bucket, BucketError, Created, KEY_BYTES_MAX, Outcome, PREFIX_BYTES_MAX, Page, Request, SEGMENT_BYTES_MAX, Stored,
+    check_key, check_prefix, own_prefix,
 };
 pub use clock::Clock;
 pub use entropy::Entropy;

@@ -8,30 +8,7 @@ use std::sync::{
 };
 
 use super::delays::{Delays, REQUEST_DELAYS_MS};
-use crate::ports::Outcome;
-
-/// What can be asked of a bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    Create,
-    Get,
-    List,
-    Delete,
-}
-
-impl Request {
-    pub(crate) const ALL: [Self; 4] = [Self::Create, Self::Get, Self::List, Self::Delete];
-
-    /// The word for it in logs and metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Delete => "delete",
-        }
-    }
-}
+use crate::ports::{Outcome, Request};
 
 /// How many requests were made of a bucket, and what they moved.
 #[derive(Debug, Default)]

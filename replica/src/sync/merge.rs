@@ -132,7 +132,7 @@ impl State {
             });
         if !theirs_are_all && !is_planted(Mutant::OnlyHereKept) {
             for key in only_here(ours.of(keyspace, number), part) {
-                let died = keyspace.merge_state(&self.applied, &key, None, merge);
+                let died = keyspace.merge_nothing(&self.applied, &key, merge);
                 dead.extend(died.into_iter().map(|tally| (key.clone(), tally)));
             }
         }

@@ -28,7 +28,7 @@ mod state;
 mod store;
 mod takeover;
 
-pub(crate) use asked::{Answers, Request};
+pub(crate) use asked::Answers;
 pub use delays::{APPLY_DELAYS_MS, Delays, REQUEST_DELAYS_MS};
 pub(crate) use engine::Engine;
 pub use evict::EvictedLog;

@@ -7,14 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crdt_core::planted::{Mutant, Point, is_planted, reached};
 
-use super::{
-    alarm::Alarms,
-    asked::{Asked, Request},
-};
+use super::{alarm::Alarms, asked::Asked};
 use crate::{
     error::{Error, ErrorKind},
     log::DecodeError,
-    ports::{Bucket, BucketError, Clock, Created, Entropy, Outcome, Page},
+    ports::{Bucket, BucketError, Clock, Created, Entropy, Outcome, Page, Request},
 };
 
 /// The world around a replica, but for its buckets.

@@ -175,7 +175,7 @@ fn values_are_those_of_the_history(
             }
             last_write_is_read(play, replica, object, &read, last_writes)?;
         } else if play.history.deleted_by(view, object).any(|seen| !play.ledger.is_doubtful(seen)) {
-            // The same of who deleted it.
+            // Who deleted it may have followed a log that was rolled back, too.
             let read = reader.read(object);
             if read != nothing(object.1) {
                 let (name, view, told) = (replica.name(), &view.seen, play.history.tell(object));
