@@ -12,6 +12,8 @@ mod groups;
 mod init;
 mod inspect;
 mod lines;
+#[cfg(feature = "serve")]
+mod logging;
 mod manual;
 mod output;
 #[cfg(feature = "s3")]

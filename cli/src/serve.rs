@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     failure::{Failure, Outcome, told},
+    logging::{self, Verbosity},
     output::Output,
     session::Session,
     signals::Signals,
@@ -48,6 +49,9 @@ pub(crate) struct Serve {
     /// Take the hints from the region's queue. Whatever else reads that queue does not get them, and polls
     #[arg(long)]
     hints: bool,
+    /// Tell what happens inside on standard error, as objects with --json. No path, value or token is in it [default: alarms alone]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<Verbosity>,
 }
 
 /// Where a page is from: scheme and host, and a port if it is not the usual one.
@@ -88,6 +92,7 @@ impl Serve {
 /// Until it is told to stop: then it ends what is under way, and flushes. At the second time it does not wait.
 pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) -> Outcome {
     let mut signals = Signals::listen()?;
+    serve.log.map(|verbosity| logging::begin(verbosity, out.is_json())).transpose()?;
     let region = session.region().name.clone();
     let (options, tls) = (serve.options(&region)?, serve.tls()?);
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -105,7 +110,13 @@ pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) ->
     out.flush()?;
 
     let mut warnings = session.warnings();
-    let mut telling = std::pin::pin!(warnings.keep_telling(replica));
+    // An alarm is an event, too.
+    let mut telling = std::pin::pin!(async {
+        match serve.log {
+            Some(_) => std::future::pending().await,
+            None => warnings.keep_telling(replica).await,
+        }
+    });
     let (stop, stopped) = oneshot::channel::<()>();
     let mut running = std::pin::pin!(async {
         server

@@ -6,6 +6,7 @@ mod support;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 
 use crate::support::{Running, command, configured, fails, objects, pause, says, text, until, value};
@@ -168,6 +169,81 @@ fn tokens_are_asked_for_where_there_are_some() {
     assert!(curl(&[&format!("{url}/v1/status")]).contains("unauthorized"));
     let bearer = "authorization: Bearer 0123456789abcdef";
     assert!(curl(&[&format!("{url}/v1/status"), "-H", bearer]).contains("\"region\":\"us-east-1\""));
+}
+
+/// With a certificate it answers over TLS and nothing else, and the page of another region may be behind it, too.
+#[test]
+fn with_a_certificate_it_speaks_tls_alone() {
+    let folder = configured();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("a file");
+    write("tokens", "ann write 0123456789abcdef\n".to_owned());
+    write("cert.pem", cert.pem());
+    write("key.pem", signing_key.serialize_pem());
+    let arguments = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--tokens", "tokens"];
+    let (mut server, url) = serve(folder.path(), "server", &arguments);
+    let address = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url}"));
+    let port = address.rsplit(':').next().expect("a port");
+    let named = format!("https://localhost:{port}");
+    let (resolve, known) = (format!("localhost:{port}:127.0.0.1"), folder.path().join("cert.pem"));
+    let known = known.to_str().expect("text");
+    let ask = |target: &str, more: &[&str]| {
+        curl(&[&["--resolve", &*resolve, "--cacert", known, &format!("{named}{target}")], more].concat())
+    };
+    assert!(ask("/v1/status", &[]).contains("unauthorized"));
+    let bearer = "authorization: Bearer 0123456789abcdef";
+    let add = json!({"op": "add", "kind": "pn_counter", "path": "a", "by": 3}).to_string();
+    let post = ["-H", bearer, "-H", "content-type: application/json", "-d", &add];
+    assert!(ask("/v1/ops?durable=true", &post).contains("\"durable\":true"));
+    assert!(ask("/v1/objects/a", &["-H", bearer, "--tlsv1.3"]).contains("\"value\":3"));
+    assert!(ask("/", &[]).contains("<title>Archipelago</title>"));
+    // Neither without TLS, nor with versions that are broken, nor to who does not trust the certificate.
+    assert_eq!(curl(&[&format!("http://{address}/healthz")]), "");
+    assert_eq!(ask("/healthz", &["--tls-max", "1.1"]), "");
+    assert_eq!(curl(&["--resolve", &resolve, &format!("{named}/healthz")]), "");
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    let (code, complains) = fails(folder.path(), &["serve", "--tls-cert", "cert.pem", "--tls-key", "cert.pem"]);
+    assert_eq!(code, 2);
+    assert!(complains.contains("the key cannot be read"), "{complains}");
+}
+
+/// What happens inside is told to who asks for it, as one object a line, and nothing of what clients have sent is in it.
+#[test]
+fn a_log_is_kept_for_who_asks_for_it() {
+    let folder = configured();
+    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    let (mut server, url) = serve(folder.path(), "server", &["--log", "debug", "--tokens", "tokens"]);
+    let add = json!({"op": "set", "kind": "lww_register", "path": "secret-path", "value": "secret-value"}).to_string();
+    let sent = ["-H", "authorization: Bearer 0123456789abcdef", "-H", "content-type: application/json", "-d", &add];
+    assert!(curl(&[&[&*format!("{url}/v1/ops?durable=true")], &sent[..]].concat()).contains("\"durable\":true"));
+    let bucket = folder.path().join("buckets/us-east-1");
+    fs::rename(&bucket, folder.path().join("gone")).expect("it is moved");
+    assert!(curl(&[&[&*format!("{url}/v1/ops")], &sent[..]].concat()).contains("\"durable\":false"));
+    until(|| server.complained().contains("\"WARN\"").then_some(()));
+    fs::rename(folder.path().join("gone"), &bucket).expect("it is moved back");
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    let complained = server.complained();
+    assert!(["secret-path", "secret-value", "0123456789abcdef"].iter().all(|secret| !complained.contains(secret)));
+    let events = objects(&complained.replace("stopping; what is under way ends, and what waits is flushed\n", ""));
+    for event in &events {
+        let has = |field: &str| event[field].as_str().is_some_and(|text| !text.is_empty());
+        assert!(["timestamp", "level", "target", "message"].into_iter().all(has), "{event}");
+    }
+    let told = |message: &str| events.iter().find(|event| event["message"].as_str() == Some(message)).cloned();
+    assert_eq!(told("opened").expect("it is told")["replica"], "us-east-1");
+    let written = told("segment written").expect("it is told");
+    assert!(written["position"].as_str().is_some_and(|position| position.contains('/')), "{written}");
+    let answered = told("answered").expect("it is told");
+    assert_eq!((&answered["route"], &answered["status"]), (&json!("/v1/ops"), &json!(200)), "{answered}");
+    // Who does not ask for it has alarms alone, in words.
+    let (mut server, _) = serve(folder.path(), "quiet", &[]);
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    assert!(!server.complained().contains("timestamp"), "{}", server.complained());
+    assert_eq!(fails(folder.path(), &["serve", "--log", "loud"]).0, 2);
 }
 
 #[test]

@@ -165,6 +165,16 @@ impl<S: BuildHasher + Clone> Object<S> {
         }
     }
 
+    /// How many writes of a register are live: one, unless several were written concurrently. None of anything else.
+    #[must_use]
+    pub fn live_writes(&self) -> usize {
+        match self {
+            Self::LwwRegister(register) => register.writes().len(),
+            Self::MvRegister(register) => register.writes().len(),
+            _ => 0,
+        }
+    }
+
     /// The tallies of a counter, none of anything else.
     #[must_use]
     pub fn tallies(&self) -> &[Tally] {

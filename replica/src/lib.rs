@@ -87,14 +87,14 @@ pub use crdt_core::planted;
 pub use crdt_core::{Bytes, Dot, Frontier, Kind, Position, ReplicaId, Timestamp, Value};
 pub use error::{Error, ErrorKind};
 pub use json::Json;
-pub use keyspace::{Event, Mark, MarkValue, Origin, Ranked, WATCH_KEYS_MAX};
+pub use keyspace::{ConflictCount, Event, Mark, MarkValue, Origin, Ranked, WATCH_KEYS_MAX};
 pub use replica::Replica;
 #[cfg(feature = "tokio")]
 pub use runtime::{SystemClock, SystemEntropy};
 pub use scan::{Conflict, Conflicts, LiveWrite, Scan};
 pub use settings::Settings;
 pub use status::{LogStatus, RegionStatus, RequestStatus, Status};
-pub use sync::{APPLY_DELAYS_MS, Delays, EvictedLog, Marked, REQUEST_DELAYS_MS};
+pub use sync::{APPLY_DELAYS_MS, Delays, EvictedLog, Hinted, Marked, REQUEST_DELAYS_MS};
 pub use token::{InvalidToken, Token};
 pub use views::{Leaderboard, Watch};
 pub use written::Written;

@@ -7,10 +7,11 @@ use crdt_core::Position;
 
 use crate::{
     error::ErrorKind,
+    keyspace::ConflictCount,
     name::ReplicaName,
     ports::{Outcome, Request},
     replica::Replica,
-    sync::{Answers, Delays, process},
+    sync::{Answers, Delays, Hinted, process},
 };
 
 /// The state of a replica at one moment.
@@ -53,6 +54,10 @@ pub struct Status {
     pub ahead: u64,
     /// How many writes to registers were refused since the wall clock was too far behind, since the replica was opened.
     pub clock_refusals: u64,
+    /// The conflicts of registers, by their kind.
+    pub conflicts: Vec<ConflictCount>,
+    /// How many hints have come since the replica was opened, by what they were good for.
+    pub hints: Vec<(Hinted, u64)>,
     /// How far the hybrid clock, which never goes back, is ahead of the wall clock.
     pub skew: Duration,
     /// Every log that is known, its own included, in ascending order of replica ids.
@@ -220,6 +225,8 @@ impl Replica {
             snapshots: engine.kept().positions(),
             ahead: engine.alarms.ahead(),
             clock_refusals: engine.clock_refusals.load(Ordering::Relaxed),
+            conflicts: engine.keyspace.conflicts(),
+            hints: engine.hinted.read(),
             skew: Duration::from_millis(engine.clock().last().millis().saturating_sub(wall_ms)),
             logs,
             regions: regions.collect(),

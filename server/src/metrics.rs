@@ -72,6 +72,18 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
         "Parts of own snapshots that no kept manifest names, and that are too young to be collected.",
         status.orphans,
     );
+    text.family("conflicted_objects", "gauge", "Registers in which several writes stand beside each other.", "");
+    for of in &status.conflicts {
+        text.line("conflicted_objects", &[("type", of.kind.name())], of.standing);
+    }
+    text.family("conflicts", "counter", "Writes to registers that have come to stand beside another one.", "");
+    for of in &status.conflicts {
+        text.line("conflicts_total", &[("type", of.kind.name())], of.met);
+    }
+    text.family("queue_messages", "counter", "Hints that have come, by what they were good for.", "");
+    for (hinted, count) in &status.hints {
+        text.line("queue_messages_total", &[("outcome", hinted.name())], count);
+    }
     text.counter("gc_deleted", "Objects of the own log and snapshots that were collected.", status.collected);
     text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
     text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");

@@ -2,7 +2,7 @@
 // a person would.
 
 import assert from "node:assert/strict";
-import { rename } from "node:fs/promises";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { freePorts, looks, run, shot, start, test, until } from "./support.mjs";
@@ -118,4 +118,40 @@ await test("three regions and their pages", async (folder, { page, troubles }) =
     assert.equal(await servers[region].ended, 0, servers[region].complained);
   }
   await until("the page says so", async () => (await text(seen, "#ready")).includes("no answer"));
+});
+
+await test("a page that takes a token", async (folder, { page, troubles }) => {
+  await run(folder, "init");
+  await writeFile(join(folder, "tokens"), "ann read aaaaaaaaaaaaaaaa\nbob write bbbbbbbbbbbbbbbb\n");
+  const [port] = await freePorts(1);
+  const at = `http://127.0.0.1:${port}`;
+  start(folder, "serve", "--region", REGIONS[0], "--listen", at.slice("http://".length), "--tokens", "tokens");
+  await until("it is ready", async () => (await fetch(`${at}/readyz`)).ok);
+  const response = await fetch(`${at}/v1/ops`, {
+    method: "POST", headers: { "content-type": "application/json", authorization: "Bearer bbbbbbbbbbbbbbbb" },
+    body: JSON.stringify(add("goals/Marta", 3)),
+  });
+  assert.equal(response.status, 200, await response.text());
+
+  const seen = await page(`${at}/`);
+  await until("a token is asked for", () => seen.locator("#access").isVisible());
+  const give = async (token) => {
+    await seen.locator("#token").fill(token);
+    await seen.keyboard.press("Enter");
+  };
+  assert.ok(!(await text(seen, "#objects")).includes("Marta"), "nothing is shown before");
+  await give("wrongwrongwrongwrong");
+  await until("the wrong one was tried", () => troubles.length > 4);
+  assert.ok(await seen.locator("#access").isVisible());
+  assert.ok(!(await text(seen, "#objects")).includes("Marta"), "nor with a wrong one");
+  await give("aaaaaaaaaaaaaaaa");
+  await until("it is let in", async () => (await text(seen, "#objects")).includes("Marta"));
+  await until("no more is asked for", () => seen.locator("#access").isHidden());
+  assert.equal(await seen.locator("#token").inputValue(), "", "it is not left on the page");
+  await seen.reload();
+  await until("the tab remembers it", async () => (await text(seen, "#objects")).includes("Marta"));
+  const another = await page(`${at}/`);
+  await until("nobody else has it", () => another.locator("#access").isVisible());
+  // The browser complains of each refusal, and of nothing else.
+  assert.deepEqual(troubles.filter((trouble) => !trouble.includes("401")), []);
 });

@@ -30,12 +30,10 @@ struct Region {
 }
 
 type Shared = State<Arc<Region>>;
-/// Why a request failed.
 type Refused = (StatusCode, String);
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-fn refused(error: Error) -> Refused {
+fn refused(error: impl std::fmt::Display) -> Refused {
     (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
@@ -134,8 +132,7 @@ async fn edit(
 
 /// Takes an item off the list. What it held stays below its path, so that it can be brought back.
 async fn remove(State(region): Shared, extract::Path(id): extract::Path<String>) -> Result<(), Refused> {
-    let removed = region.replica.or_set::<str>(ITEMS).and_then(|items| items.remove(&*id));
-    removed.map(drop).map_err(refused)
+    region.replica.or_set::<str>(ITEMS).and_then(|items| items.remove(&*id)).map(drop).map_err(refused)
 }
 
 /// Cuts the region off, or lets it reach the others again.

@@ -12,6 +12,7 @@
 //! without an await inside.
 
 mod apply;
+mod conflicts;
 mod cut;
 mod early;
 mod footprint;
@@ -41,6 +42,7 @@ use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
 pub use apply::{Ahead, Applied};
+pub use conflicts::ConflictCount;
 pub use cut::{Cut, Freeze};
 pub use early::{Early, Removed, View};
 pub use frozen::{Frozen, Layout};
@@ -53,6 +55,7 @@ pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
 use self::{
+    conflicts::Conflicts,
     footprint::Footprint,
     index::Index,
     marks::Marks,
@@ -72,6 +75,7 @@ pub struct Keyspace {
     source: DotSource,
     touched: Touched,
     population: Population,
+    conflicts: Conflicts,
     footprint: Footprint,
     marks: Marks,
     views: Arc<Views>,
@@ -94,6 +98,7 @@ impl Keyspace {
             source,
             touched: Touched::default(),
             population: Population::default(),
+            conflicts: Conflicts::default(),
             footprint: Footprint::default(),
             marks: Marks::default(),
             views: Arc::default(),
@@ -168,6 +173,12 @@ impl Keyspace {
     #[must_use]
     pub fn census(&self, part: usize, parts: usize) -> Option<Census> {
         self.population.census(part, parts)
+    }
+
+    /// The conflicts of registers, by their kind.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<ConflictCount> {
+        self.conflicts.counts()
     }
 
     /// How many objects there are, live or not.

@@ -13,6 +13,7 @@ use crdt_core::{
 
 use super::{
     alarm::Alarms,
+    hinted::HintsCounted,
     outbox::Outbox,
     signal::{Signal, Watermark},
     snapshot::Kept,
@@ -66,6 +67,7 @@ pub(crate) struct Engine {
     pub(crate) collected: AtomicU64,
     pub(crate) orphans: AtomicU64,
     pub(crate) clock_refusals: AtomicU64,
+    pub(crate) hinted: HintsCounted,
     pub(crate) alarms: Arc<Alarms>,
     /// Set while less is applied than this replica has promised to hold: it takes no writes then.
     pub(crate) short: AtomicBool,
@@ -150,6 +152,7 @@ impl Engine {
             collected: AtomicU64::new(0),
             orphans: AtomicU64::new(0),
             clock_refusals: AtomicU64::new(0),
+            hinted: HintsCounted::default(),
             alarms,
             short: AtomicBool::new(false),
             closing: AtomicBool::new(false),

@@ -199,6 +199,7 @@ impl Engine {
                 () = under_way.select_next_some() => continue,
             };
             let target = hint.key.as_deref().and_then(|key| self.keys.parse(key));
+            self.count_hint(&hint, target.as_ref());
             let is_meant = |name: &ReplicaName| match &target {
                 Some(BucketKey::Log { replica, .. }) => replica == name,
                 _ => hint.key.is_none(),

@@ -1,45 +1,44 @@
 //! A bucket in memory that can be taken away.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
-
 use replica::ports::{Answer, Bucket, BucketError, Created, Outcome, Page};
 use store_object::MemoryBucket;
+use tokio::sync::watch;
 
 /// What a bucket does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// It answers.
-    Well = 0,
+    Well,
     /// It is out of reach.
-    Away = 1,
+    Away,
     /// It takes nothing more, as a full disk.
-    Full = 2,
+    Full,
+    /// It does not answer until it is in another mood.
+    Silent,
 }
 
 /// A bucket in memory. Clones are the same bucket, and in the same mood.
 #[derive(Clone, Debug)]
 pub(crate) struct Moody {
     bucket: MemoryBucket,
-    mood: Arc<AtomicU8>,
+    mood: watch::Sender<Mood>,
 }
 
 impl Moody {
     pub(crate) fn new() -> Self {
-        Self { bucket: MemoryBucket::new(), mood: Arc::default() }
+        Self { bucket: MemoryBucket::new(), mood: watch::Sender::new(Mood::Well) }
     }
 
     pub(crate) fn set(&self, mood: Mood) {
-        self.mood.store(mood as u8, Ordering::Relaxed);
+        self.mood.send_replace(mood);
     }
 
-    fn check(&self, writes: bool) -> Result<(), BucketError> {
+    async fn check(&self, writes: bool) -> Result<(), BucketError> {
         let error = |outcome, says: &str| Err(BucketError::new(outcome, says));
-        match self.mood.load(Ordering::Relaxed) {
-            mood if mood == Mood::Away as u8 => error(Outcome::Unavailable, "nobody answers"),
-            mood if mood == Mood::Full as u8 && writes => error(Outcome::Refused, "no space is left on the device"),
+        let mood = *self.mood.subscribe().wait_for(|mood| *mood != Mood::Silent).await.expect("it is there");
+        match mood {
+            Mood::Away => error(Outcome::Unavailable, "nobody answers"),
+            Mood::Full if writes => error(Outcome::Refused, "no space is left on the device"),
             _ => Ok(()),
         }
     }
@@ -48,14 +47,14 @@ impl Moody {
 impl Bucket for Moody {
     fn create<'a>(&'a self, key: &'a str, body: bytes::Bytes) -> Answer<'a, Result<Created, BucketError>> {
         Box::pin(async move {
-            self.check(true)?;
+            self.check(true).await?;
             self.bucket.create(key, body).await
         })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Result<Option<bytes::Bytes>, BucketError>> {
         Box::pin(async move {
-            self.check(false)?;
+            self.check(false).await?;
             self.bucket.get(key).await
         })
     }
@@ -67,7 +66,7 @@ impl Bucket for Moody {
         length: u64,
     ) -> Answer<'a, Result<Option<bytes::Bytes>, BucketError>> {
         Box::pin(async move {
-            self.check(false)?;
+            self.check(false).await?;
             self.bucket.get_range(key, start, length).await
         })
     }
@@ -79,21 +78,21 @@ impl Bucket for Moody {
         limit: usize,
     ) -> Answer<'a, Result<Page, BucketError>> {
         Box::pin(async move {
-            self.check(false)?;
+            self.check(false).await?;
             self.bucket.list(prefix, after, limit).await
         })
     }
 
     fn folders<'a>(&'a self, prefix: &'a str) -> Answer<'a, Result<Vec<String>, BucketError>> {
         Box::pin(async move {
-            self.check(false)?;
+            self.check(false).await?;
             self.bucket.folders(prefix).await
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> Answer<'a, Result<(), BucketError>> {
         Box::pin(async move {
-            self.check(true)?;
+            self.check(true).await?;
             self.bucket.delete(key).await
         })
     }

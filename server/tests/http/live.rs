@@ -237,3 +237,17 @@ fn whoever_goes_away_is_forgotten() {
     drop(readers);
     until(|| server.get("/v1/status").ok()["watches"] == 0);
 }
+
+/// Each prefix that is watched costs something with every change, so there are only so many. One that is watched takes more.
+#[test]
+fn too_many_prefixes_are_refused() {
+    let server = Running::alone();
+    for number in 0..1_024 {
+        Reader::open(server.address, &format!("p{number}/"), None);
+    }
+    let refused = server.get("/v1/watch?prefix=another/");
+    assert_eq!(refused.problem(503), "too_many_watches");
+    assert_eq!(refused.header("retry-after"), Some("10"));
+    Reader::open(server.address, "p7/", None).until("snapshot");
+    assert!(server.get("/metrics").text().contains("archipelago_watched_prefixes 1024\n"));
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use crate::{
-    bucket::Moody,
+    bucket::{Mood, Moody},
     running::{Running, builder, options, until},
 };
 
@@ -82,6 +82,59 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert!(is("gc_unacknowledged_segments{peer=\"us-east-1\"}") <= 1.0);
     // What is kept is nobody's business who looks after processes.
     assert!(!answer.text().contains("secret"));
+}
+
+/// A conflict is counted where it is met, and stands until it is resolved.
+#[test]
+fn conflicts_are_counted() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    // Nothing passes while both write.
+    [&ours, &theirs].into_iter().for_each(|bucket| bucket.set(Mood::Away));
+    for (at, value) in [(&eu, "ours"), (&us, "theirs")] {
+        at.post("/v1/ops", &json!({"op": "set", "kind": "lww_register", "path": "motto", "value": value})).ok();
+    }
+    [&ours, &theirs].into_iter().for_each(|bucket| bucket.set(Mood::Well));
+    let counted = |at: &Running| {
+        let samples = samples(at.get("/metrics").text());
+        ["conflicted_objects", "conflicts_total"].map(|name| {
+            let of = |of: &str| samples[&format!("archipelago_{name}{{type=\"{of}\"}}")];
+            assert_eq!(of("mv_register"), 0.0);
+            of("lww_register")
+        })
+    };
+    [&eu, &us].into_iter().for_each(|at| until(|| counted(at) == [1.0, 1.0]));
+    let conflict = eu.get("/v1/conflicts").ok()["conflicts"][0].clone();
+    let keep = json!({"path": "motto", "kind": "lww_register", "keep": conflict["writes"][0]["id"]});
+    eu.post("/v1/conflicts/resolve", &keep).ok();
+    [&eu, &us].into_iter().for_each(|at| until(|| counted(at) == [0.0, 1.0]));
+}
+
+/// Each alarm rests on metrics that are there.
+#[test]
+fn the_rules_for_alarms_name_what_is_there() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    us.post("/v1/ops?durable=true", &json!({"op": "add", "kind": "pn_counter", "path": "a"})).ok();
+    until(|| eu.get("/v1/objects/a").status == 200);
+    let text = eu.get("/metrics").text().to_owned();
+    let found = samples(&text);
+    let is_there = |name: &str| found.keys().any(|sample| sample.split('{').next() == Some(name));
+    // Of these there is nothing while all is well.
+    let is_told = |name: &str| text.contains(&format!("# TYPE {} ", name.trim_end_matches("_total")));
+    let rules = include_str!("../../../docs/alerts.yml");
+    let expressions: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert!(expressions.len() >= 10, "{expressions:?}");
+    for expression in expressions {
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("archipelago_")).collect();
+        assert!(!names.is_empty(), "{expression}");
+        assert!(names.iter().all(|name| is_there(name) || is_told(name)), "{expression}");
+    }
+    let count = |what: &str| rules.matches(what).count();
+    assert!(["expr: ", "severity: ", "summary: ", "do: "].iter().all(|field| count(field) == count("- alert: ")));
 }
 
 /// However much is kept and asked for, the metrics are as many.

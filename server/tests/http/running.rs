@@ -62,10 +62,21 @@ impl Running {
     }
 
     pub(crate) fn start_at(place: Place, builder: Builder, options: Options) -> Self {
+        Self::start_behind(place, builder, options, |_| {})
+    }
+
+    /// The same with something that happens when the replica is open, and before anything is answered.
+    pub(crate) fn start_behind(
+        place: Place,
+        builder: Builder,
+        options: Options,
+        happens: impl FnOnce(&Replica),
+    ) -> Self {
         let runtime = Runtime::new().expect("threads");
         let (replica, server, address) = runtime.block_on(async {
             let listening = place.listen(&options.access).await.expect("it listens");
             let replica = builder.open().await.expect("it opens");
+            happens(&replica);
             let address = listening.address();
             (replica.clone(), listening.serve(replica, options), address)
         });

@@ -1,12 +1,24 @@
 //! When the bucket is away or full, the replica fenced, the server stopped: nothing is lost that was acknowledged, and all of it
 //! is told.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use replica::{
+    Replica, SystemClock, SystemEntropy,
+    ports::{Answer, Clock},
+};
 use serde_json::{Value, json};
 
 use crate::{
     bucket::{Mood, Moody},
     client::{Connection, request},
-    running::{Running, builder, options, settings, until},
+    running::{Running, builder, options, place, settings, until},
 };
 
 fn add(by: i64) -> Value {
@@ -18,7 +30,7 @@ fn without_its_bucket_a_server_goes_on_until_too_much_waits() {
     let bucket = Moody::new();
     let mut tight = settings();
     tight.pending_bytes = 64 << 10;
-    let server = Running::start(replica::Replica::builder("eu-west-1", bucket.clone()).settings(tight), options());
+    let server = Running::start(Replica::builder("eu-west-1", bucket.clone()).settings(tight), options());
     server.post("/v1/ops?durable=true", &add(1)).ok();
     bucket.set(Mood::Away);
     // It is done, and says that it is not durable.
@@ -131,4 +143,83 @@ fn a_peer_that_is_away_keeps_nobody_from_being_ready() {
     let alarms = eu.get("/v1/status").ok()["alarms"].clone();
     assert!(alarms.as_array().is_some_and(|alarms| !alarms.is_empty()), "{alarms}");
     eu.post("/v1/ops?durable=true", &add(1)).ok();
+}
+
+/// It has been started and is asked before it has read what there is to read.
+#[test]
+fn a_server_is_not_ready_before_it_has_caught_up() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    let us = Running::start(builder("us-east-1", &theirs), options());
+    us.post("/v1/ops?durable=true", &add(1)).ok();
+    let mut patient = settings();
+    patient.catch_up = Duration::from_secs(600);
+    let eu = Replica::builder("eu-west-1", ours).peer("us-east-1", theirs.clone()).settings(patient);
+    let eu = Running::start_behind(place(), eu, options(), |_| theirs.set(Mood::Silent));
+    let refused = eu.get("/readyz");
+    assert_eq!((refused.status, &refused.json()["not_ready"]), (503, &json!(["catching_up"])));
+    assert!(eu.get("/metrics").text().contains("archipelago_ready 0\n"));
+    // It answers all the same: whoever wants the last value sends a token.
+    eu.post("/v1/ops?durable=true", &add(2)).ok();
+    theirs.set(Mood::Well);
+    until(|| eu.get("/readyz").status == 200);
+    until(|| eu.value("a") == 3);
+}
+
+/// What takes too long ends for the client, who is told that it may have been done.
+#[test]
+fn a_request_that_takes_too_long_is_answered() {
+    let (ours, theirs) = (Moody::new(), Moody::new());
+    let us = Running::start(builder("us-east-1", &theirs), options());
+    us.post("/v1/ops?durable=true", &add(1)).ok();
+    let mut hasty = options();
+    (hasty.limits.request, hasty.limits.durable) = (Duration::from_millis(200), Duration::from_millis(200));
+    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), hasty);
+    until(|| eu.get("/v1/objects/a").status == 200);
+    theirs.set(Mood::Silent);
+    let refused = eu.post("/v1/evict", &json!({"replica": "us-east-1"}));
+    assert_eq!(refused.problem(503), "late");
+    assert_eq!((refused.header("retry-after"), &refused.json()["indeterminate"]), (Some("5"), &json!(true)));
+    assert_eq!(eu.value("a"), 1, "the server goes on");
+    theirs.set(Mood::Well);
+}
+
+/// The clock of this machine, set back.
+#[derive(Debug)]
+struct SetBack(SystemClock, AtomicU64);
+
+impl Clock for SetBack {
+    fn wall_ms(&self) -> u64 {
+        self.0.wall_ms() - self.1.load(Ordering::Relaxed)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Answer<'static, ()> {
+        self.0.sleep(duration)
+    }
+}
+
+/// A write under a time that others would not follow could never be superseded by them, so it is not made.
+#[test]
+fn a_clock_that_is_far_behind_is_told_by_its_name() {
+    let clock = Arc::new(SetBack(SystemClock::new(), AtomicU64::new(0)));
+    let eu = Replica::builder_with("eu-west-1", Moody::new(), clock.clone(), Arc::new(SystemEntropy));
+    let eu = Running::start_behind(place(), eu.settings(settings()), options(), |replica| {
+        let replica = replica.clone();
+        tokio::spawn(async move { replica.run().await });
+    });
+    let set = |value: &str| json!({"op": "set", "kind": "lww_register", "path": "name", "value": value});
+    eu.post("/v1/ops?durable=true", &set("Ada")).ok();
+    clock.1.store(600_000, Ordering::Relaxed);
+    let refused = eu.post("/v1/ops", &set("Grace"));
+    assert_eq!(refused.problem(503), "clock_skew");
+    assert!(refused.json()["advice"].as_str().is_some_and(|advice| advice.contains("clock")), "{}", refused.json());
+    assert_eq!(eu.value("name"), "Ada");
+    assert!(eu.get("/metrics").text().contains("archipelago_clock_refusals_total 1\n"));
+    // What needs no time goes on.
+    eu.post("/v1/ops?durable=true", &add(1)).ok();
+    clock.1.store(0, Ordering::Relaxed);
+    eu.post("/v1/ops?durable=true", &set("Grace")).ok();
 }
