@@ -43,8 +43,15 @@ pub(crate) struct Lost {
     pub(crate) positions: BTreeSet<u64>,
     /// True when something was written again where it had been longer: by whoever took it over, or by a zombie.
     pub(crate) is_forked: bool,
-    /// The epoch that was claimed by who took the log over where it had been longer.
-    pub(crate) taken_over: Option<u64>,
+    /// Where a seal was put onto it at which it had been longer, or had gone on otherwise.
+    pub(crate) forks: BTreeSet<u64>,
+}
+
+/// A seal: where it stands, and the epoch that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sealed {
+    pub(crate) at: u64,
+    pub(crate) names: u64,
 }
 
 /// Every object of every log and every snapshot that ever was in its bucket.
@@ -60,6 +67,8 @@ pub(crate) struct Ledger {
     /// How often the bucket of each log was rolled back.
     pub(crate) branch: BTreeMap<usize, u32>,
     pub(crate) lost: BTreeMap<Log, Lost>,
+    /// The seals of each log that were put where nothing else had been: along them its history goes on.
+    pub(crate) seals: BTreeMap<Log, BTreeSet<Sealed>>,
     /// What a log could have acknowledged when its snapshots were damaged where they lay.
     pub(crate) damaged: BTreeMap<Log, Seen>,
     /// The greatest position of each log that was deleted.
@@ -141,6 +150,17 @@ impl Ledger {
     pub(crate) fn last_of(&self, log: Log) -> Option<(u64, &Entry)> {
         let (key, entry) = self.entries.range((log, 0)..=(log, u64::MAX)).next_back()?;
         Some((key.1, entry))
+    }
+
+    /// True when the history that somebody has read up to a position goes on, from seal to seal, to the epoch of another.
+    pub(crate) fn goes_on(&self, log: Log, from: u64, to: u64) -> bool {
+        let (mut reached, mut next) = (BTreeSet::from([from >> 32]), vec![from >> 32]);
+        while let Some(epoch) = next.pop() {
+            let seals = self.seals.get(&log).into_iter().flatten();
+            let behind = seals.filter(|seal| seal.at >> 32 == epoch && seal.at >= from);
+            next.extend(behind.map(|seal| seal.names).filter(|names| reached.insert(*names)));
+        }
+        reached.contains(&(to >> 32))
     }
 
     /// True when a view reaches beyond what was written again of a log where its bucket had lost something: what it must show

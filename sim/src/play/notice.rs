@@ -8,7 +8,12 @@ use crate::{
     ports::{Effect, Fault, Happened, Moment},
 };
 
-use super::{Broken, Play, checks::buckets, ledger::Place, life::lock};
+use super::{
+    Broken, Play,
+    checks::buckets,
+    ledger::{Place, Sealed},
+    life::lock,
+};
 
 impl Play<'_> {
     /// Takes note of all that has happened in the buckets.
@@ -46,16 +51,17 @@ impl Play<'_> {
                 buckets::acknowledged_is_in_the_older_snapshot(&self.ledger, log, key, &entry)?;
                 // What was there before may land once more: that is no other history.
                 let is_other = !(is_same && is_there_before);
-                if let Some(lost) = self.ledger.lost.get_mut(&log)
-                    && is_other
-                    && lost.positions.last().is_some_and(|last| position <= *last)
-                {
-                    lost.is_forked = true;
-                    if let Some(epoch) = entry.next_epoch
-                        && lost.taken_over.is_none()
-                    {
-                        lost.taken_over = Some(u64::from(epoch));
-                        self.points.reach("a rolled back log is taken over");
+                let names = entry.next_epoch.map(u64::from);
+                match self.ledger.lost.get_mut(&log) {
+                    Some(lost) if is_other && lost.positions.last().is_some_and(|last| position <= *last) => {
+                        lost.is_forked = true;
+                        if names.is_some() && lost.forks.insert(position) {
+                            self.points.reach("a rolled back log is taken over");
+                        }
+                    }
+                    _ => {
+                        let sealed = names.map(|names| Sealed { at: position, names });
+                        self.ledger.seals.entry(log).or_default().extend(sealed);
                     }
                 }
                 if entry.is_segment {

@@ -88,9 +88,12 @@ pub(super) fn of_couriers(play: &mut Play<'_>) -> Result<(), Broken> {
 /// Whoever has read what a bucket lost does not follow who took its log over without that.
 fn lost_history_is_refused(play: &Play<'_>, before: &Seen, now: &Seen) -> Result<(), Broken> {
     for (log, lost) in &play.ledger.lost {
-        let (Some(was), Some(is), Some(claimed)) = (before.get(log), now.get(log), lost.taken_over) else { continue };
+        let (Some(was), Some(is)) = (before.get(log), now.get(log)) else { continue };
         let is_unclear = play.ledger.rewritten.contains(&(*log, *was));
-        if lost.positions.contains(was) && !is_unclear && was >> 32 < claimed && is >> 32 >= claimed {
+        // A process that had claimed its epoch before goes on behind what was lost, and a seal further on forks nothing.
+        let is_behind_fork = lost.forks.first().is_some_and(|fork| fork <= was);
+        let is_refused = lost.positions.contains(was) && !is_unclear && is_behind_fork;
+        if is_refused && !play.ledger.goes_on(*log, *was, *is) {
             let seen = format!("who had read log {log} to {was:x}, which was lost, follows it to {is:x}");
             return Err((
                 "lost history is refused",
