@@ -12,7 +12,7 @@ use std::{
 };
 
 use crdt_core::{Kind, Position};
-use replica::{Error, ErrorKind, Replica, Token, Value, blocking};
+use replica::{Dot, Error, ErrorKind, Replica, Token, Value, blocking};
 use serde::{Deserialize, Serialize};
 use store_object::MemoryBucket;
 use tests::stage::Stage;
@@ -285,6 +285,46 @@ fn conflicts_are_the_same_everywhere_and_one_write_resolves_them() {
     name.set("Ada Eve").expect("it is written");
     stage.pass(10);
     assert_eq!(bob.replica.conflicts("users/1").count(), 0);
+}
+
+/// What is looked at may change before it is acted upon: then nothing is done, of the whole batch.
+#[test]
+fn a_batch_that_expects_other_writes_is_refused() {
+    let mut stage = Stage::new(3, 2);
+    let [ann, bob] = [stage.open("ann", 0), stage.open("bob", 1)];
+    for (at, name) in [(&ann, "Ada"), (&bob, "Grace")] {
+        at.replica.lww_register("name").and_then(|register| register.set(name)).expect("it is set");
+    }
+    stage.pass(5);
+    let looked_at = |at: &Replica| at.conflicts("name").flat_map(|conflict| conflict.writes).map(|write| write.dot);
+    let mut seen: Vec<_> = looked_at(&ann.replica).collect();
+    seen.reverse(); // In whatever order.
+    let resolve = |seen: &[Dot]| {
+        ann.replica.batch(|batch| {
+            batch.pn_counter("resolved").add(1);
+            batch.lww_register("name").expect(seen).set("Ada G.");
+            batch.mv_register::<str>("none").expect(&[]);
+            Ok(())
+        })
+    };
+    for wrong in
+        [&seen[..1], &[], &[seen[0], seen[1], Dot { replica: seen[0].replica, position: Position::new(u32::MAX, 0) }]]
+    {
+        assert_eq!(refused(resolve(wrong)).0, ErrorKind::Changed, "{wrong:?}");
+    }
+    assert_eq!(ann.count("resolved"), 0, "nothing of it is done");
+    let _written = bob.replica.lww_register("name").and_then(|register| register.set("Hedy")).expect("it is set");
+    stage.pass(5);
+    assert_eq!(refused(resolve(&seen)).0, ErrorKind::Changed);
+    for (at, name) in [(&ann, "Ada"), (&bob, "Grace")] {
+        at.replica.lww_register("name").and_then(|register| register.set(name)).expect("it is set");
+    }
+    stage.pass(5);
+    let seen: Vec<_> = looked_at(&ann.replica).collect();
+    resolve(&seen).expect("it is as it was looked at");
+    stage.pass(5);
+    let name = bob.replica.lww_register::<str>("name").and_then(|register| register.value()).expect("text");
+    assert_eq!((name.as_deref(), bob.count("resolved")), (Some("Ada G."), 1));
 }
 
 #[test]

@@ -18,8 +18,8 @@ if ! cmp --silent <(cat "$pinned" - <<<"$azurite") "$folder/pinned"; then
     cat "$pinned" - <<<"$azurite" >"$folder/pinned"
 fi
 
-# Built before there is a server, and with the features that `cargo test -p store-object --all-features` takes.
-tests=(--package store-object --all-features --test azure --test gcs)
+# Built before there is a server, and with the features that `cargo test --workspace` takes.
+tests=(--workspace --test azure --test gcs)
 cargo test --locked "${tests[@]}" --profile "${PROFILE:-ci}" --no-run
 
 python=$folder/bin/python

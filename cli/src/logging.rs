@@ -12,7 +12,7 @@ use tracing_subscriber::{
 
 use crate::failure::{Failure, Outcome};
 
-/// The crates whose events are told. Of others only what is wrong is: what they say of requests is not ours to vouch for.
+/// The crates whose events are told. What others say of requests is not ours to vouch for.
 const OURS: [&str; 4] = ["replica", "server", "store_object", "store_s3"];
 
 /// How much is told.
@@ -39,8 +39,9 @@ impl From<Verbosity> for LevelFilter {
 /// Tells events from here on, as lines or as objects.
 pub(crate) fn begin(verbosity: Verbosity, json: bool) -> Outcome<()> {
     let ours = OURS.map(|name| (name, LevelFilter::from(verbosity)));
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let filter = Targets::new().with_targets(ours);
+    // Nobody may read what is told: then it is told to nobody, and nothing ends.
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false);
     let told = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     let began = registry().with(told.with_filter(filter)).try_init();
     began.map_err(|error| Failure::failed(error.to_string()))

@@ -89,6 +89,25 @@ impl Serve {
     }
 }
 
+/// How many files are open beside connections, at most: those of buckets, and connections to them.
+const BESIDE: u64 = 256;
+
+/// How many files this process may have open, once it has raised that as far as it may. `None` where there is no limit, or none known.
+#[cfg(unix)]
+fn open_files() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it may not there is as much as before.
+    let _kept = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+const fn open_files() -> Option<u64> {
+    None
+}
+
 /// Until it is told to stop: then it ends what is under way, and flushes. At the second time it does not wait.
 pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) -> Outcome {
     let mut signals = Signals::listen()?;
@@ -97,6 +116,13 @@ pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) ->
     let (options, tls) = (serve.options(&region)?, serve.tls()?);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let place = Place { address: serve.listen, tls, is_insecure: serve.insecure };
+    let connections = options.limits.connections;
+    if let Some(files) = open_files().filter(|files| *files < connections as u64 + BESIDE) {
+        let says = format!(
+            "at most {files} files may be open here, and {connections} connections take more: raise ulimit -Hn"
+        );
+        session.warnings().say(&says);
+    }
     // First of all: to open a replica takes its log over.
     let listening = place.listen(&options.access).await.map_err(|error| Failure::usage(told(&error)))?;
     let url = format!("{scheme}://{}/", listening.address());
@@ -137,7 +163,12 @@ pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) ->
                 if stop.take().is_none() {
                     return Ok(ExitCode::from(code));
                 }
-                anstream::eprintln!("stopping; what is under way ends, and what waits is flushed");
+                let stopping = "stopping; what is under way ends, and what waits is flushed";
+                if out.is_json() {
+                    anstream::eprintln!("{}", json!({"message": stopping}));
+                } else {
+                    anstream::eprintln!("{stopping}");
+                }
             }
             never = &mut telling => never,
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Changes, CounterChanges, DataType, Dot, GCounter, LwwRegister, MvRegister, OpenDot, OrSet, PnCounter,
-    RegisterChanges, Seen, SetChanges, Tally,
+    RegisterChanges, Seen, SetChanges, Tally, Write,
 };
 
 /// What registers hold and sets contain, for an engine that does not look inside.
@@ -165,13 +165,14 @@ impl<S: BuildHasher + Clone> Object<S> {
         }
     }
 
-    /// How many writes of a register are live: one, unless several were written concurrently. None of anything else.
+    /// The live writes of a register, in ascending order of their dots: one, unless several were written concurrently. None of
+    /// anything else.
     #[must_use]
-    pub fn live_writes(&self) -> usize {
+    pub fn writes(&self) -> &[Write<Bytes>] {
         match self {
-            Self::LwwRegister(register) => register.writes().len(),
-            Self::MvRegister(register) => register.writes().len(),
-            _ => 0,
+            Self::LwwRegister(register) => register.writes(),
+            Self::MvRegister(register) => register.writes(),
+            _ => &[],
         }
     }
 

@@ -4,7 +4,7 @@
 use core::marker::PhantomData;
 use std::error::Error as StdError;
 
-use crdt_core::Kind;
+use crdt_core::{Dot, Kind};
 
 use crate::{
     content::Content,
@@ -184,7 +184,30 @@ impl InBatch<'_, '_, PnCounter> {
     }
 }
 
+impl<H> InBatch<'_, '_, H> {
+    fn expects(&mut self, writes: &[Dot]) -> &mut Self {
+        let mut writes: Box<[Dot]> = writes.into();
+        writes.sort_unstable();
+        self.push(|_| Ok(Change::Expect(writes)))
+    }
+}
+
 impl<T: Content + ?Sized> InBatch<'_, '_, LwwRegister<T>> {
+    /// Has the batch fail with [`ErrorKind::Changed`] unless these are the live writes of the register when it is made, and no
+    /// others, as [`Replica::conflicts`] tells them; none when it is not there. So nothing is superseded that nobody has looked at.
+    ///
+    /// ```
+    /// # use replica::{Replica, ErrorKind, blocking};
+    /// # let replica = blocking::Replica::open(Replica::builder("eu", store_object::MemoryBucket::new()))?;
+    /// let name = |name: &str| replica.batch(|batch| Ok(drop(batch.lww_register("name").expect(&[]).set(name))));
+    /// name("Ada")?;
+    /// assert_eq!(name("Grace").map(drop).map_err(|error| error.kind()), Err(ErrorKind::Changed));
+    /// # Ok::<(), replica::Error>(())
+    /// ```
+    pub fn expect(&mut self, writes: &[Dot]) -> &mut Self {
+        self.expects(writes)
+    }
+
     /// [`LwwRegister::set`].
     pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))
@@ -192,6 +215,11 @@ impl<T: Content + ?Sized> InBatch<'_, '_, LwwRegister<T>> {
 }
 
 impl<T: Content + ?Sized> InBatch<'_, '_, MvRegister<T>> {
+    /// As [that of the other register](InBatch::<LwwRegister<T>>::expect).
+    pub fn expect(&mut self, writes: &[Dot]) -> &mut Self {
+        self.expects(writes)
+    }
+
     /// [`MvRegister::set`].
     pub fn set(&mut self, content: &T) -> &mut Self {
         self.push(|replica| Ok(Change::Write(value(content)?, replica.engine().tick()?)))

@@ -17,7 +17,12 @@ pub(crate) fn drive(engine: Arc<Engine>) -> impl Future<Output = Error> + Send {
     async move {
         let engine = &dropped.0;
         let error = engine.run().await;
-        tracing::info!(replica = %engine.own.name, kind = error.kind().name(), "stopped: {error}");
+        let (replica, kind) = (&engine.own.name, error.kind().name());
+        if error.kind() == ErrorKind::Closed {
+            tracing::info!(%replica, kind, "stopped: {error}");
+        } else {
+            tracing::error!(%replica, kind, "stopped: {error}");
+        }
         error
     }
 }

@@ -18,6 +18,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The path has a live object of another kind. Nothing was changed. Use that kind, another path, or delete it first.
     KindMismatch,
+    /// A register is not as the batch expects it. Nothing was changed. Look at it again.
+    Changed,
     /// Too much waits to be written, memory or the room for marks is full, or what was promised has not all come back since
     /// this replica was opened. Nothing was changed. Try again later: the message says what is waited for.
     Backpressure,
@@ -50,6 +52,7 @@ impl ErrorKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::KindMismatch => "kind_mismatch",
+            Self::Changed => "changed",
             Self::Backpressure => "backpressure",
             Self::ClockSkew => "clock_skew",
             Self::Fenced => "fenced",

@@ -3,6 +3,7 @@
 
 const LOOK_MS = 1000, KEPT_MS = 5 * 60_000, SHOWN = 200, BEHIND_S = 5, LATE_S = 60;
 const COLOURS = ["#2aa596", "#d08a1d", "#7a6bd0", "#c2527b", "#4d8ed6", "#7f8f2a", "#9a5c2e", "#5b7083", "#b04ab0"];
+const DASHES = ["none", "6 3", "2 2", "8 3 2 3"]; // Of lines of one colour.
 
 const by = (id) => document.getElementById(id);
 const make = (name, attributes = {}, ...children) => {
@@ -49,23 +50,27 @@ const since = (moment, now) => moment ? `${seconds(Math.max(0, (Date.parse(now) 
 // --- How the regions are doing.
 
 const regions = new Map(); // by name: { origin, status, failed }
+let siblings = [];
 const history = new Map(); // by "from→to": [{ at, lag }]
 
 async function look() {
   const own = await ask("/v1/status").catch((error) => ({ error }));
   if (own.error) {
     state(`no answer: ${own.error.message}`, "bad");
-    for (const region of regions.values()) region.failed = true;
+    for (const region of regions.values()) region.failed ||= region.origin === "";
   } else {
     by("region").textContent = own.region;
     document.title = `${own.region} - Archipelago`;
     by("access").hidden = true;
     regions.set(own.region, { origin: "", status: own, failed: false });
-    await Promise.all(own.siblings.map(async ({ region, origin }) => {
-      const status = await ask("/v1/status", { signal: AbortSignal.timeout(2000) }, origin).catch(() => null);
-      const known = regions.get(region);
-      regions.set(region, { origin, status: status ?? known?.status ?? null, failed: !status });
-    }));
+    siblings = own.siblings;
+  }
+  await Promise.all(siblings.map(async ({ region, origin }) => {
+    const status = await ask("/v1/status", { signal: AbortSignal.timeout(2000) }, origin).catch(() => null);
+    const known = regions.get(region);
+    regions.set(region, { origin, status: status ?? known?.status ?? null, failed: !status });
+  }));
+  if (!own.error) {
     state(own.not_ready.length ? `not ready: ${own.not_ready.join(", ")}` : "ready", own.not_ready.length ? "warn" : "good");
     showSiblings(own);
     showHere(own);
@@ -95,13 +100,16 @@ function regionOf(replica) {
 
 function remember() {
   const at = Date.now();
+  for (const [key, points] of history) {
+    const kept = points.filter((point) => at - point.at < KEPT_MS);
+    kept.length ? history.set(key, kept) : history.delete(key);
+  }
   for (const [to, { status, failed }] of regions) {
     for (const peer of status?.peers ?? []) {
       if (peer.state === "evicted") continue;
       const key = `${regionOf(peer.replica)}→${to}`;
-      const kept = (history.get(key) ?? []).filter((point) => at - point.at < KEPT_MS);
-      kept.push({ at, lag: failed ? null : lagOf(status, peer) });
-      history.set(key, kept);
+      if (!history.has(key)) history.set(key, []);
+      history.get(key).push({ at, lag: failed ? null : lagOf(status, peer) });
     }
   }
 }
@@ -157,7 +165,9 @@ function showLines() {
     // A gap is left where nothing is known.
     let points = [];
     const line = () => {
-      if (points.length) nodes.push(drawn("polyline", { points: points.join(" "), stroke: COLOURS[index % COLOURS.length] }));
+      const dashes = DASHES[Math.floor(index / COLOURS.length) % DASHES.length];
+      const stroke = { stroke: COLOURS[index % COLOURS.length], "stroke-dasharray": dashes };
+      if (points.length) nodes.push(drawn("polyline", { points: points.join(" "), ...stroke }));
       points = [];
     };
     for (const { at, lag } of history.get(key)) lag === null ? line() : points.push(`${x(at).toFixed(1)},${y(lag).toFixed(1)}`);
@@ -167,6 +177,7 @@ function showLines() {
   by("legend").replaceChildren(...keys.map((key, index) => {
     const mark = make("i");
     mark.style.borderColor = COLOURS[index % COLOURS.length];
+    mark.style.borderStyle = index < COLOURS.length ? "solid" : "dashed";
     return make("span", {}, mark, key);
   }));
 }
@@ -233,7 +244,7 @@ function showAlarms() {
 // --- Objects, live.
 
 const objects = new Map(); // by path and kind
-let watching = null, changed = new Set(), is_due = false;
+let watching = null, changed = new Set(), is_due = false, most = SHOWN;
 
 const keyOf = ({ path, kind }) => `${path}\u0000${kind}`;
 
@@ -285,21 +296,26 @@ function take(event, data) {
     data.deleted ? objects.delete(keyOf(data)) : objects.set(keyOf(data), data.omitted ? { ...data, value: undefined } : data);
     changed.add(keyOf(data));
   }
-  if (!is_due) {
-    is_due = true;
-    setTimeout(() => { is_due = false; showObjects(); showBoard(); changed = new Set(); }, 120);
-  }
+  show();
+}
+
+// Soon, and not more often than an eye sees.
+function show() {
+  if (is_due) return;
+  is_due = true;
+  setTimeout(() => { is_due = false; showObjects(); showBoard(); changed = new Set(); }, 120);
 }
 
 function note(text) { by("objects-note").dataset.says = text; showNote(); }
 function showNote() {
   const says = by("objects-note").dataset.says;
-  const count = objects.size > SHOWN ? `${number(SHOWN)} of ${number(objects.size)}` : number(objects.size);
+  const count = objects.size > most ? `${number(most)} of ${number(objects.size)}` : number(objects.size);
+  by("more").hidden = objects.size <= most;
   by("objects-note").textContent = says || `${count} shown, live`;
 }
 
 function showObjects() {
-  const sorted = [...objects.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)).slice(0, SHOWN);
+  const sorted = [...objects.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)).slice(0, most);
   by("objects").tBodies[0].replaceChildren(...sorted.map((object) =>
     make("tr", changed.has(keyOf(object)) ? { class: "new" } : {}, make("td", { class: "path" }, object.path),
       make("td", {}, object.kind), make("td", { class: "value" }, short(shown(object.value))))));
@@ -321,11 +337,12 @@ function showBoard() {
 // --- Conflicts.
 
 async function lookForConflicts() {
-  const { conflicts } = await ask("/v1/conflicts?limit=50");
-  const key = JSON.stringify(conflicts);
+  const { conflicts, next } = await ask("/v1/conflicts?limit=50");
+  const key = JSON.stringify([conflicts, next]);
   if (by("conflicts").dataset.key === key) return;
   by("conflicts").dataset.key = key;
   by("conflicts").replaceChildren(...(conflicts.length ? conflicts.map(showConflict) : [make("p", { class: "note" }, "There is none.")]));
+  if (next) by("conflicts").append(make("p", { class: "note" }, "There are more behind these."));
 }
 
 function showConflict({ path, kind, writes }) {
@@ -360,9 +377,15 @@ async function forever(action, pause) {
   }
 }
 
+by("more").addEventListener("click", () => {
+  most += SHOWN;
+  show();
+});
 by("search").addEventListener("submit", (event) => {
   event.preventDefault();
   objects.clear();
+  most = SHOWN;
+  show();
   window.history.replaceState(null, "", `#${encodeURIComponent(by("prefix").value)}`);
   watch(by("prefix").value);
 });

@@ -27,8 +27,8 @@ pub(crate) struct Changed {
     token: String,
     /// True when the bucket has it: nothing can take it back.
     durable: bool,
-    /// Until about when a crash of this server would lose it; `null` when it is durable, and while the bucket does not
-    /// answer.
+    /// When it is flushed at the latest: until then, and until the bucket has taken it, a crash of this server loses it. `null`
+    /// when it is durable, and once the bucket has not answered for some time.
     in_memory_until: Option<String>,
     /// Why it is not durable and nobody knows when it will be.
     #[serde(skip_serializing_if = "Option::is_none")]

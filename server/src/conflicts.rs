@@ -10,7 +10,10 @@ use axum::{
     response::Response,
 };
 use operations::{Operation, Texts, json as as_json, moment};
-use replica::{Bytes, Conflict, Kind, LiveWrite, Status, key::check_path};
+use replica::{
+    Bytes, Conflict, Dot, ErrorKind, Kind, LiveWrite, Replica, Status,
+    key::{ObjectKey, check_path},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -22,7 +25,7 @@ use crate::{
     changed::{Changed, answer},
     describe::{Durable, Frontier, Paging, Prefix},
     problem::{Problem, Shown as ProblemShown},
-    read::{Next, PAGE_MAX, after},
+    read::{Next, PAGE_BYTES, PAGE_MAX, after},
     text::Parameters,
 };
 
@@ -91,17 +94,14 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     let limit = parameters.number("limit", 100, 1..=PAGE_MAX)?;
     let (prefix, after) = (parameters.prefix()?.to_owned(), after(&parameters)?);
     let replica = app.replica.clone();
-    // It looks at every object below the prefix.
-    let found = aside(move || {
-        let is_behind = |conflict: &Conflict| after.as_ref().is_none_or(|after| conflict.key > *after);
-        replica.conflicts(&prefix).filter(is_behind).take(limit + 1).collect::<Vec<_>>()
-    });
-    let mut found = found.await?;
-    let is_whole = found.len() <= limit;
-    found.truncate(limit);
+    let status = app.replica.status();
+    // It looks at every object below the prefix, unless it is known that there is none.
+    let (found, is_whole) = match status.conflicts.iter().any(|of| of.standing > 0) {
+        true => aside(move || page(&replica, &prefix, after.as_ref(), limit)).await?,
+        false => (Vec::new(), true),
+    };
     let next = found.last().filter(|_| !is_whole);
     let next = next.map(|last| Next::behind(&last.key));
-    let status = app.replica.status();
     let conflicted = |conflict: &Conflict| Conflicted {
         path: conflict.key.path().to_owned(),
         kind: conflict.key.kind().name(),
@@ -109,6 +109,20 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     };
     let conflicts = found.iter().map(conflicted).collect();
     json(StatusCode::OK, &Conflicts { conflicts, next, token: app.replica.token().to_string() })
+}
+
+/// The first conflicts behind a key, and whether they are all. There is one at least, however large it is.
+fn page(replica: &Replica, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> (Vec<Conflict>, bool) {
+    let is_behind = |conflict: &Conflict| after.is_none_or(|after| conflict.key > *after);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for conflict in replica.conflicts(prefix).filter(is_behind) {
+        if found.len() == limit || bytes >= PAGE_BYTES {
+            return (found, false);
+        }
+        bytes += conflict.key.path().len() + conflict.writes.iter().map(|write| write.value.len()).sum::<usize>();
+        found.push(conflict);
+    }
+    (found, true)
 }
 
 /// How a conflict is to end: one of its writes is kept, or another value is written.
@@ -175,13 +189,23 @@ pub(crate) async fn resolve(
     });
     let live = live.await?.ok_or_else(|| changed("there is no conflict at this path any more"))?;
     let chosen = chosen(&resolution, &live)?;
+    // Whoever has not said what was looked at has looked here and now.
+    let looked_at: Vec<Dot> = live.writes.iter().map(|write| write.dot).collect();
     let written = app.replica.batch(|batch| {
+        match kind {
+            Kind::MvRegister => drop(batch.mv_register::<[u8]>(&resolution.path).expect(&looked_at)),
+            _ => drop(batch.lww_register::<[u8]>(&resolution.path).expect(&looked_at)),
+        }
         match (&chosen, kind) {
             (Chosen::Kept(value), Kind::MvRegister) => drop(batch.mv_register(&resolution.path).set(&**value)),
             (Chosen::Kept(value), _) => drop(batch.lww_register(&resolution.path).set(&**value)),
             (Chosen::Merged(operation, texts), _) => operation.put(texts, batch),
         }
         Ok(())
+    });
+    let written = written.map_err(|error| match error.kind() {
+        ErrorKind::Changed => changed("other writes are live by now"),
+        _ => error.into(),
     })?;
     answer(&app, written, 1, durable, false).await
 }

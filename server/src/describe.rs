@@ -11,7 +11,8 @@ use serde::Serialize;
 use utoipa::{
     IntoParams, Modify, OpenApi, ToSchema,
     openapi::{
-        Content, OpenApi as Description, Ref, ResponseBuilder,
+        Content, HeaderBuilder, ObjectBuilder, OpenApi as Description, Ref, RefOr, ResponseBuilder, Schema,
+        schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -47,6 +48,13 @@ use crate::answer::typed;
 )]
 struct Api;
 
+/// What comes in the head of an answer with a status.
+const HEADERS: [(&str, &str, Type, &str); 3] = [
+    ("401", "WWW-Authenticate", Type::String, "How to send a token"),
+    ("429", "Retry-After", Type::Integer, "In how many seconds there is room again"),
+    ("503", "Retry-After", Type::Integer, "After how many seconds to try again; none where that is of no use"),
+];
+
 /// Every request but those of health takes a token, where there are any.
 struct Tokens;
 
@@ -81,6 +89,13 @@ impl Modify for Tokens {
                         ResponseBuilder::new().description(says).content("application/problem+json", problem);
                     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.build().into());
                 }
+                for (status, name, of, says) in HEADERS {
+                    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
+                        let schema = ObjectBuilder::new().schema_type(of).build();
+                        let header = HeaderBuilder::new().schema(Some(schema)).description(Some(says)).build();
+                        response.headers.insert(name.to_owned(), header.into());
+                    }
+                }
             }
         }
     }
@@ -91,6 +106,18 @@ static TEXT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap
 pub(crate) async fn description() -> Response {
     typed(StatusCode::OK, "application/json", TEXT.as_str())
 }
+
+/// A whole number of up to 128 bits.
+pub(crate) struct Whole;
+
+impl utoipa::PartialSchema for Whole {
+    fn schema() -> RefOr<Schema> {
+        let object = ObjectBuilder::new().schema_type(Type::Integer);
+        object.description(Some("A whole number of up to 128 bits")).build().into()
+    }
+}
+
+impl ToSchema for Whole {}
 
 /// What the paths begin with.
 #[derive(IntoParams)]

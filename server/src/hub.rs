@@ -18,9 +18,13 @@ use tokio::{sync::watch, time::interval};
 
 use crate::{app::App, value::weight};
 
-/// How many events are kept, and how many bytes of them.
-const EVENTS_MAX: usize = 4_096;
+/// How many events are kept, and how many bytes of them: more than the largest request makes, as a rule.
+const EVENTS_MAX: usize = 1 << 14;
 const BYTES_MAX: usize = 4 << 20;
+
+/// How many bytes all hubs keep together before each keeps less.
+const ALL_BYTES_MAX: usize = 128 << 20;
+const SCARCE_BYTES_MAX: usize = 64 << 10;
 
 /// A value that takes more than that is not told: who wants it reads it.
 const VALUE_BYTES_MAX: usize = 256 << 10;
@@ -40,6 +44,8 @@ pub(crate) struct Hubs {
     /// Tells the hubs of this process from those of others.
     process: u64,
     made: AtomicU64,
+    /// How many bytes they keep.
+    kept: Arc<AtomicUsize>,
 }
 
 /// The changes below a prefix.
@@ -49,6 +55,8 @@ pub(crate) struct Hub {
     ring: Mutex<Ring>,
     last: watch::Sender<u64>,
     readers: AtomicUsize,
+    /// How many bytes all of them keep.
+    kept: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -113,7 +121,12 @@ impl Hubs {
     pub(crate) fn new() -> Self {
         let mut process = [0; 8];
         replica::SystemEntropy.fill(&mut process);
-        Self { by_prefix: Mutex::default(), process: u64::from_le_bytes(process), made: AtomicU64::new(0) }
+        Self {
+            by_prefix: Mutex::default(),
+            process: u64::from_le_bytes(process),
+            made: AtomicU64::new(0),
+            kept: Arc::default(),
+        }
     }
 
     fn by_prefix(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Hub>>> {
@@ -131,8 +144,7 @@ impl Hubs {
             return None;
         }
         let id = format!("{:016x}{:x}", self.process, self.made.fetch_add(1, Ordering::Relaxed));
-        let hub =
-            Arc::new(Hub { id, ring: Mutex::default(), last: watch::Sender::new(0), readers: AtomicUsize::new(1) });
+        let hub = Arc::new(Hub::new(id, 1, self.kept.clone()));
         by_prefix.insert(prefix.to_owned(), hub.clone());
         let watch = app.replica.watch(prefix);
         tokio::spawn(keep(app.clone(), hub.clone(), watch, prefix.to_owned()));
@@ -206,7 +218,18 @@ pub(crate) fn event(name: &str, id: Option<&str>, data: &impl Serialize) -> Byte
     Bytes::from(format!("{id}event: {name}\ndata: {data}\n\n"))
 }
 
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(self.ring().bytes, Ordering::Relaxed);
+    }
+}
+
 impl Hub {
+    fn new(id: String, readers: usize, kept: Arc<AtomicUsize>) -> Self {
+        let (ring, last, readers) = (Mutex::default(), watch::Sender::new(0), AtomicUsize::new(readers));
+        Self { id, ring, last, readers, kept }
+    }
+
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -248,10 +271,13 @@ impl Hub {
         let event = event(name, Some(&format!("{}.{number}", self.id)), data);
         ring.last = number;
         ring.bytes += event.len();
+        let all = self.kept.fetch_add(event.len(), Ordering::Relaxed);
         ring.events.push_back(event);
-        while ring.events.len() > EVENTS_MAX || (ring.bytes > BYTES_MAX && ring.events.len() > 1) {
-            let gone = ring.events.pop_front();
-            ring.bytes -= gone.map_or(0, |event| event.len());
+        let bytes_max = if all > ALL_BYTES_MAX { SCARCE_BYTES_MAX } else { BYTES_MAX };
+        while ring.events.len() > EVENTS_MAX || (ring.bytes > bytes_max && ring.events.len() > 1) {
+            let gone = ring.events.pop_front().map_or(0, |event| event.len());
+            ring.bytes -= gone;
+            self.kept.fetch_sub(gone, Ordering::Relaxed);
         }
         drop(ring);
         self.last.send_replace(number);
@@ -260,6 +286,7 @@ impl Hub {
     /// Some changes are not known here: whoever reads has missed them.
     fn lag(&self) {
         let mut ring = self.ring();
+        self.kept.fetch_sub(ring.bytes, Ordering::Relaxed);
         *ring = Ring { last: ring.last + 1, ..Ring::default() };
         let last = ring.last;
         drop(ring);
@@ -277,7 +304,7 @@ mod tests {
     use super::*;
 
     fn hub() -> Hub {
-        Hub { id: "a".to_owned(), ring: Mutex::default(), last: watch::Sender::new(0), readers: AtomicUsize::new(0) }
+        Hub::new("a".to_owned(), 0, Arc::default())
     }
 
     fn text(next: Next) -> String {
@@ -321,6 +348,21 @@ mod tests {
         assert_eq!(hub.next(last + 1), Next::Nothing);
         hub.push("change", &1);
         assert!(matches!(hub.next(last + 1), Next::Event(_, _)));
+    }
+
+    /// Hubs that together keep too much keep little each, and what is gone is given back.
+    #[test]
+    fn all_hubs_together_keep_so_much() {
+        let kept = Arc::new(AtomicUsize::new(ALL_BYTES_MAX));
+        let (one, other) = (Hub::new("a".to_owned(), 0, kept.clone()), Hub::new("b".to_owned(), 0, kept.clone()));
+        let large = "x".repeat(SCARCE_BYTES_MAX / 2);
+        (0..9).for_each(|_| [&one, &other].into_iter().for_each(|hub| hub.push("change", &large)));
+        let most = SCARCE_BYTES_MAX + large.len() * 2;
+        assert!((1..=most).contains(&one.ring().bytes) && (1..=most).contains(&other.ring().bytes));
+        assert_eq!(kept.load(Ordering::Relaxed), ALL_BYTES_MAX + one.ring().bytes + other.ring().bytes);
+        one.lag();
+        drop(other);
+        assert_eq!(kept.load(Ordering::Relaxed), ALL_BYTES_MAX);
     }
 
     #[test]

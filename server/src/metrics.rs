@@ -140,7 +140,7 @@ fn about_peers(status: &Status, text: &mut Text) {
     }
     let name = "reconcile_last_success_timestamp_seconds";
     text.family(name, "gauge", "When a peer's state was last found to be the same, since the Unix epoch.", "seconds");
-    for log in peers() {
+    for log in peers().filter(|log| log.evicted.is_none()) {
         if let Some(agreed_ms) = log.agreed_ms {
             text.line(name, &[("peer", log.replica.as_str())], agreed_ms as f64 / 1e3);
         }
@@ -274,7 +274,7 @@ impl Text {
         let (bucket, mut below) = (format!("{name}_bucket"), 0);
         for (end, count) in ends.iter().zip(counts) {
             below += count;
-            self.line(&bucket, &[labels, &[("le", &end.to_string())]].concat(), below);
+            self.line(&bucket, &[labels, &[("le", &format!("{end:?}"))]].concat(), below);
         }
         self.line(&bucket, &[labels, &[("le", "+Inf")]].concat(), all);
         self.line(&format!("{name}_count"), labels, all);

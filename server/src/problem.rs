@@ -98,6 +98,7 @@ impl Problem {
 /// What to do about an error of the engine.
 pub(crate) const fn advice(kind: ErrorKind) -> &'static str {
     match kind {
+        ErrorKind::Changed => "Look at it again. Nothing was changed.",
         ErrorKind::KindMismatch => "Use the kind that is there, or another path, or delete it first.",
         ErrorKind::Backpressure => "Try again later. Too much waits for the bucket: see that it answers.",
         ErrorKind::ClockSkew => "Set the clock of the server right.",
@@ -119,7 +120,7 @@ pub(crate) const fn advice(kind: ErrorKind) -> &'static str {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
-            ErrorKind::KindMismatch => StatusCode::CONFLICT,
+            ErrorKind::KindMismatch | ErrorKind::Changed => StatusCode::CONFLICT,
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::Corrupt | ErrorKind::Unsupported => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::SERVICE_UNAVAILABLE,

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const PAGE_MAX: usize = 1_000;
 
 /// A page ends behind the object with which it has so many bytes.
-const PAGE_BYTES: usize = 4 << 20;
+pub(crate) const PAGE_BYTES: usize = 4 << 20;
 
 /// A page of objects.
 #[derive(Serialize, ToSchema)]
@@ -109,7 +109,7 @@ pub(crate) struct Standing {
     path: String,
     /// `g_counter` or `pn_counter`.
     kind: &'static str,
-    #[schema(value_type = i64)]
+    #[schema(value_type = crate::describe::Whole)]
     value: i128,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct Top {
     /// How many there are below the prefix.
     of: usize,
     /// The sum of all of them.
-    #[schema(value_type = i64)]
+    #[schema(value_type = crate::describe::Whole)]
     sum: i128,
     /// What this answer has seen.
     #[schema(pattern = "^[0-9a-f]+$")]

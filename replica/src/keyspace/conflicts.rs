@@ -10,7 +10,7 @@ const KINDS: [Kind; 2] = [Kind::LwwRegister, Kind::MvRegister];
 
 /// Counted under the locks of their shards.
 #[derive(Debug, Default)]
-pub(super) struct Conflicts([OfKind; KINDS.len()]);
+pub(super) struct ConflictTally([OfKind; KINDS.len()]);
 
 #[derive(Debug, Default)]
 struct OfKind {
@@ -26,12 +26,12 @@ pub struct ConflictCount {
     pub kind: Kind,
     /// How many registers there are in which several writes stand beside each other.
     pub standing: u64,
-    /// How many writes have come to stand beside another one since the replica was opened, those included that it found in a
-    /// snapshot.
+    /// How many writes have come to stand beside another one since the replica was opened. One that takes the place of another
+    /// such write is none more.
     pub met: u64,
 }
 
-impl Conflicts {
+impl ConflictTally {
     /// The live writes of an object have become so many.
     pub(super) fn change(&self, kind: Kind, before: usize, after: usize) {
         if before == after || before.max(after) < 2 {
@@ -44,6 +44,11 @@ impl Conflicts {
             (true, false) => _ = of.standing.fetch_sub(1, Ordering::Relaxed),
             _ => {}
         }
+    }
+
+    /// What was met so far is what the replica had before.
+    pub(super) fn begin(&self) {
+        self.0.iter().for_each(|of| of.met.store(0, Ordering::Relaxed));
     }
 
     pub(super) fn counts(&self) -> Vec<ConflictCount> {
@@ -61,7 +66,7 @@ mod tests {
     use super::*;
 
     fn after(changes: &[(usize, usize)]) -> (u64, u64) {
-        let conflicts = Conflicts::default();
+        let conflicts = ConflictTally::default();
         changes.iter().for_each(|(before, after)| conflicts.change(Kind::LwwRegister, *before, *after));
         let [lww, mv] = conflicts.counts()[..] else { panic!("two kinds") };
         assert_eq!((mv.standing, mv.met), (0, 0));
@@ -79,8 +84,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_found_at_the_beginning_stands_and_was_not_met() {
+        let conflicts = ConflictTally::default();
+        conflicts.change(Kind::MvRegister, 0, 2);
+        conflicts.begin();
+        conflicts.change(Kind::MvRegister, 2, 3);
+        let [_, mv] = conflicts.counts()[..] else { panic!("two kinds") };
+        assert_eq!((mv.standing, mv.met), (1, 1));
+    }
+
+    #[test]
     fn what_is_no_register_is_in_no_conflict() {
-        let conflicts = Conflicts::default();
+        let conflicts = ConflictTally::default();
         conflicts.change(Kind::OrSet, 0, 7);
         assert!(conflicts.counts().iter().all(|count| count.standing == 0 && count.met == 0));
     }

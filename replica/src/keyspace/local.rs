@@ -5,7 +5,7 @@ use core::{convert::Infallible, fmt, iter::once_with};
 use std::sync::atomic::Ordering;
 
 use crdt_core::planted::{Mutant, is_planted};
-use crdt_core::{Bytes, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
+use crdt_core::{Bytes, Dot, Kind, Object, ObjectChanges, OpenDot, Overflow, Position, Timestamp};
 use foldhash::fast::FixedState;
 
 use super::{
@@ -32,6 +32,9 @@ pub enum Change {
     Write(Bytes, Timestamp),
     /// Deletes whatever is there.
     Delete,
+    /// Changes nothing, and is refused unless these are the live writes of a register, in ascending order, before anything else
+    /// that is done at once with it.
+    Expect(Box<[Dot]>),
 }
 
 /// How many bytes of changes one segment takes, as they are estimated here: from above, so that it can always be encoded.
@@ -72,6 +75,11 @@ pub enum Refusal {
     },
     /// There are too many marks: a manifest holds all of them.
     MarksFull,
+    /// Other writes of a register are live than were expected.
+    Changed {
+        /// Where.
+        path: Box<str>,
+    },
     /// No segment has room for it.
     TooLarge {
         /// What it comes to, estimated from above.
@@ -94,6 +102,9 @@ impl fmt::Display for Refusal {
                 f,
                 "there are too many marks, which are kept for 30 days; make fewer, or shorter names: limit={MARKS_BYTES_MAX}"
             ),
+            Self::Changed { path } => {
+                write!(f, "other writes are live by now than were looked at; look again: path={path}")
+            }
             Self::TooLarge { bytes } => {
                 write!(f, "too much for one segment; do it in steps: bytes={bytes} limit={OPEN_BYTES_MAX}")
             }
@@ -109,7 +120,9 @@ impl Change {
     fn bytes(&self, key: &ObjectKey, object: Option<&Object<FixedState>>) -> u64 {
         const ROW: usize = 128;
         let changed = match (self, object) {
-            (Self::Increment(0) | Self::Count(0), _) | (Self::Delete | Self::Remove(_), None) => return 0,
+            (Self::Increment(0) | Self::Count(0) | Self::Expect(_), _) | (Self::Delete | Self::Remove(_), None) => {
+                return 0;
+            }
             (Self::Delete, Some(object)) if !object.is_live() => return 0,
             (Self::Remove(element), Some(Object::OrSet(set))) if !set.contains(&**element) => return 0,
             (Self::Delete, Some(object)) => removed(object) + 80 * object.tallies().len(),
@@ -132,7 +145,7 @@ impl Change {
     pub fn payload(&self) -> usize {
         match self {
             Self::Add(bytes) | Self::Remove(bytes) | Self::Write(bytes, _) => bytes.len(),
-            Self::Increment(_) | Self::Count(_) | Self::Delete => 0,
+            Self::Increment(_) | Self::Count(_) | Self::Delete | Self::Expect(_) => 0,
         }
     }
 }
@@ -182,6 +195,7 @@ impl Keyspace {
         let mut shard = self.lock(self.shard(hash));
         let open = shard.open();
         check_kind(&shard, hash, key, change)?;
+        check_expected(&shard, hash, key, change)?;
         self.check_memory(once_with(|| (change, shard.get(hash, key.path_bytes(), key.kind()).is_some())))?;
         let reserve = |bytes| self.reserve(open, bytes);
         let (was_idle, read) = self.apply_change(&mut shard, hash, key, change, open, reserve, read)?;
@@ -253,7 +267,7 @@ impl Keyspace {
         let mut adds = changes.map(|(change, is_there)| match change {
             Change::Add(_) | Change::Write(..) => true,
             Change::Increment(_) | Change::Count(_) => !is_there,
-            Change::Remove(_) | Change::Delete => false,
+            Change::Remove(_) | Change::Delete | Change::Expect(_) => false,
         });
         if adds.any(|adds| adds) { Err(Refusal::MemoryFull { limit }) } else { Ok(()) }
     }
@@ -284,9 +298,12 @@ impl Keyspace {
         reserve: impl FnOnce(u64) -> Result<bool, Refusal>,
         read: impl FnOnce(Option<&Object<FixedState>>) -> R,
     ) -> Result<(bool, R), Refusal> {
-        if matches!(change, Change::Delete | Change::Remove(_))
-            && shard.get(hash, key.path_bytes(), key.kind()).is_none()
-        {
+        let has_nothing_to_do = match change {
+            Change::Delete | Change::Remove(_) => shard.get(hash, key.path_bytes(), key.kind()).is_none(),
+            Change::Expect(_) => true,
+            _ => false,
+        };
+        if has_nothing_to_do {
             return Ok((false, read(None)));
         }
         let own = || Ok::<_, Infallible>(key.clone());
@@ -331,6 +348,14 @@ fn check_kind(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -
     }
 }
 
+/// Refuses a change that expects other writes than are live.
+pub(super) fn check_expected(shard: &Locked<'_>, hash: u64, key: &ObjectKey, change: &Change) -> Result<(), Refusal> {
+    let Change::Expect(expected) = change else { return Ok(()) };
+    let live = shard.get(hash, key.path_bytes(), key.kind()).map_or(&[][..], Object::writes);
+    let are_same = live.iter().map(|write| write.dot).eq(expected.iter().copied());
+    if are_same { Ok(()) } else { Err(Refusal::Changed { path: key.path().into() }) }
+}
+
 /// Refuses what would take a counter past its range. `totals` is what this replica has counted up and down.
 pub(super) fn check_range(totals: (u64, u64), change: &Change) -> Result<(u64, u64), Refusal> {
     let (up, down) = match change {
@@ -354,7 +379,7 @@ fn apply(
     open: OpenDot<'_>,
 ) -> Result<(), Refusal> {
     match (&mut *object, change) {
-        (_, Change::Increment(0) | Change::Count(0)) => {}
+        (_, Change::Increment(0) | Change::Count(0) | Change::Expect(_)) => {}
         (Object::GCounter(_), Change::Increment(_)) | (Object::PnCounter(_), Change::Count(_)) => {
             owed.count(object, open);
             let added = match (object, change) {

@@ -55,7 +55,7 @@ pub use stripes::{STRIPES, Stripes, part_of, stripe_of};
 pub use views::{Board, Event, Origin, Ranked, WATCH_KEYS_MAX, Watcher};
 
 use self::{
-    conflicts::Conflicts,
+    conflicts::ConflictTally,
     footprint::Footprint,
     index::Index,
     marks::Marks,
@@ -75,7 +75,7 @@ pub struct Keyspace {
     source: DotSource,
     touched: Touched,
     population: Population,
-    conflicts: Conflicts,
+    conflicts: ConflictTally,
     footprint: Footprint,
     marks: Marks,
     views: Arc<Views>,
@@ -98,7 +98,7 @@ impl Keyspace {
             source,
             touched: Touched::default(),
             population: Population::default(),
-            conflicts: Conflicts::default(),
+            conflicts: ConflictTally::default(),
             footprint: Footprint::default(),
             marks: Marks::default(),
             views: Arc::default(),
@@ -179,6 +179,11 @@ impl Keyspace {
     #[must_use]
     pub fn conflicts(&self) -> Vec<ConflictCount> {
         self.conflicts.counts()
+    }
+
+    /// From here on conflicts are counted as met: what there is was loaded.
+    pub fn begin_counting_conflicts(&self) {
+        self.conflicts.begin();
     }
 
     /// How many objects there are, live or not.

@@ -5,7 +5,7 @@ use crdt_core::Kind;
 use hashbrown_raw::raw::RawTable;
 
 use super::{
-    local::{Change, Refusal, check_range},
+    local::{Change, Refusal, check_expected, check_range},
     shard::Locked,
 };
 use crate::key::ObjectKey;
@@ -61,6 +61,9 @@ impl<'a> Rehearsal<'a> {
         key: &'a ObjectKey,
         change: &Change,
     ) -> Result<(), Refusal> {
+        if matches!(change, Change::Expect(_)) {
+            return check_expected(shard, hash, key, change);
+        }
         let (path, kind) = (key.path_bytes(), key.kind());
         let at = self.at(shard, hash, path);
         if *change == Change::Delete {

@@ -158,7 +158,7 @@ impl<'a> Locked<'a> {
         {
             before.entry(key.clone()).or_insert_with(|| (!is_new).then(|| object.clone()));
         }
-        let writes = object.live_writes();
+        let writes = object.writes().len();
         let held = if is_new { Share::default() } else { Share::of(path.len(), object) };
         let watched = keyspace.views.watched(key, object);
         let (is_watched, mut elements_changed) = (watched.is_some(), false);
@@ -171,7 +171,7 @@ impl<'a> Locked<'a> {
         if let Some(watched) = watched {
             watched.tell(key, object, origin, elements_changed, woken);
         }
-        keyspace.conflicts.change(kind, writes, object.live_writes());
+        keyspace.conflicts.change(kind, writes, object.writes().len());
         let is_empty = object.is_empty();
         keyspace.footprint.change(held, if is_empty { Share::default() } else { Share::of(path.len(), object) });
         let presence = match (is_new, is_empty) {

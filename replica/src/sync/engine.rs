@@ -134,6 +134,7 @@ impl Engine {
             is_new,
             alarms,
         } = opened;
+        keyspace.begin_counting_conflicts();
         let engine = Self {
             settings,
             world,
@@ -255,6 +256,9 @@ impl Engine {
                 }
                 Err(refusal @ Refusal::KindMismatch { .. }) => {
                     return Err(Error::new(ErrorKind::KindMismatch, refusal.to_string()));
+                }
+                Err(refusal @ Refusal::Changed { .. }) => {
+                    return Err(Error::new(ErrorKind::Changed, refusal.to_string()));
                 }
                 Err(refusal @ (Refusal::MemoryFull { .. } | Refusal::MarksFull)) => {
                     return Err(Error::new(ErrorKind::Backpressure, refusal.to_string()));

@@ -12,9 +12,9 @@ use crate::{log::BucketKey, ports::Hint};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Hinted {
-    /// It named an object of a log that had not been applied.
+    /// It named an object of a log that nobody had told of.
     New,
-    /// What it named had been applied: it was doubled, late, or slower than polling.
+    /// What it named had been applied or heard of: it was doubled, late, or slower than polling.
     Known,
     /// It named nothing that is read here: an object of the own log, of a snapshot, or of another root.
     Foreign,
@@ -55,13 +55,17 @@ impl HintsCounted {
 impl Engine {
     /// Counts a hint that has come, before anything is done about it.
     pub(super) fn count_hint(&self, hint: &Hint, target: Option<&BucketKey>) {
-        self.hinted.count(match target {
+        let hinted = match target {
             Some(BucketKey::Log { replica, position }) if *replica != self.own.name => {
                 let dot = Dot { replica: replica.id(), position: *position };
-                if self.state().applied.frontier.covers(dot) { Hinted::Known } else { Hinted::New }
+                let state = self.state();
+                let is_heard = state.logs.get(&dot.replica).and_then(|log| log.heard) >= Some(dot.position);
+                if is_heard || state.applied.frontier.covers(dot) { Hinted::Known } else { Hinted::New }
             }
             None if hint.key.is_none() => Hinted::Nameless,
             _ => Hinted::Foreign,
-        });
+        };
+        tracing::debug!(replica = %self.own.name, key = hint.key.as_deref(), kind = hinted.name(), "hinted");
+        self.hinted.count(hinted);
     }
 }

@@ -238,11 +238,26 @@ fn whoever_goes_away_is_forgotten() {
     until(|| server.get("/v1/status").ok()["watches"] == 0);
 }
 
+/// The largest batch there is reaches whoever watches, change by change.
+#[test]
+fn nothing_of_a_large_batch_is_missed() {
+    let server = Running::alone();
+    let mut reader = Reader::open(server.address, "", None);
+    reader.until("snapshot");
+    let add = |number: usize| json!({"op": "add", "kind": "pn_counter", "path": format!("o/{number}"), "by": 1});
+    server.post("/v1/ops", &(0..10_000).map(add).collect::<Value>()).ok();
+    let events = reader.events(10_001);
+    assert!(events[1..].iter().all(|event| event.name == "change" && event.data["value"] == 1), "it lags");
+    let paths: std::collections::BTreeSet<_> = events[1..].iter().map(|event| event.data["path"].to_string()).collect();
+    assert_eq!(paths.len(), 10_000);
+}
+
 /// Each prefix that is watched costs something with every change, so there are only so many. One that is watched takes more.
 #[test]
 fn too_many_prefixes_are_refused() {
     let server = Running::alone();
     for number in 0..1_024 {
+        // They are let go at once: what is watched is kept for a minute, for whoever comes back.
         Reader::open(server.address, &format!("p{number}/"), None);
     }
     let refused = server.get("/v1/watch?prefix=another/");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use replica::ErrorKind;
 use serde_json::json;
 
 use crate::{
@@ -75,7 +76,7 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert_eq!(count, all);
     let delays = is("apply_delay_seconds_count{peer=\"us-east-1\"}");
     assert!(delays >= 1.0);
-    assert_eq!(is("apply_delay_seconds_bucket{peer=\"us-east-1\",le=\"900\"}"), delays);
+    assert_eq!(is("apply_delay_seconds_bucket{peer=\"us-east-1\",le=\"900.0\"}"), delays);
     assert!(is("apply_delay_seconds_sum{peer=\"us-east-1\"}") < 60.0);
     assert_eq!(["gc_deleted_total", "orphans", "clock_refusals_total", "fenced"].map(is), [0.0; 4]);
     assert!(is("hlc_skew_seconds") < 60.0);
@@ -111,6 +112,9 @@ fn conflicts_are_counted() {
     [&eu, &us].into_iter().for_each(|at| until(|| counted(at) == [0.0, 1.0]));
 }
 
+/// The kinds of alarms that the rules ask for.
+const KINDS: [ErrorKind; 4] = [ErrorKind::Corrupt, ErrorKind::LostHistory, ErrorKind::Unsupported, ErrorKind::Store];
+
 /// Each alarm rests on metrics that are there.
 #[test]
 fn the_rules_for_alarms_name_what_is_there() {
@@ -125,14 +129,26 @@ fn the_rules_for_alarms_name_what_is_there() {
     // Of these there is nothing while all is well.
     let is_told = |name: &str| text.contains(&format!("# TYPE {} ", name.trim_end_matches("_total")));
     let rules = include_str!("../../../docs/alerts.yml");
-    let expressions: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
-    assert!(expressions.len() >= 10, "{expressions:?}");
-    for expression in expressions {
-        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let names: Vec<&str> = words.filter(|word| word.starts_with("archipelago_")).collect();
-        assert!(!names.is_empty(), "{expression}");
-        assert!(names.iter().all(|name| is_there(name) || is_told(name)), "{expression}");
+    let told: Vec<&str> = rules.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut named = BTreeSet::new();
+    for line in told {
+        let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for name in words.filter(|word| word.starts_with("archipelago_")) {
+            assert!(is_there(name) || is_told(name), "{line}");
+            named.insert(name);
+        }
+        // What is asked of a label must be something that it can be.
+        let after = |label: &str| line.split_once(label).and_then(|(_, after)| after.split('"').next());
+        for kind in after("kind=~\"").or(after("kind=\"")).into_iter().flat_map(|kinds| kinds.split('|')) {
+            assert!(KINDS.iter().any(|known| known.name() == kind), "{line}");
+        }
+        for label in line.split("$labels.").skip(1).filter_map(|after| after.split(' ').next()) {
+            assert!(["kind", "peer", "by", "region", "type"].contains(&label), "{line}");
+            let is_label = found.keys().any(|sample| sample.contains(&format!("{label}=\"")));
+            assert!(is_label || label == "kind", "{line}");
+        }
     }
+    assert!(named.len() >= 12, "{named:?}");
     let count = |what: &str| rules.matches(what).count();
     assert!(["expr: ", "severity: ", "summary: ", "do: "].iter().all(|field| count(field) == count("- alert: ")));
 }

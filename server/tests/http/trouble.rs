@@ -172,14 +172,14 @@ fn a_request_that_takes_too_long_is_answered() {
     let us = Running::start(builder("us-east-1", &theirs), options());
     us.post("/v1/ops?durable=true", &add(1)).ok();
     let mut hasty = options();
-    (hasty.limits.request, hasty.limits.durable) = (Duration::from_millis(200), Duration::from_millis(200));
+    (hasty.limits.request, hasty.limits.durable) = (Duration::from_secs(2), Duration::from_millis(200));
     let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), hasty);
     until(|| eu.get("/v1/objects/a").status == 200);
     theirs.set(Mood::Silent);
     let refused = eu.post("/v1/evict", &json!({"replica": "us-east-1"}));
     assert_eq!(refused.problem(503), "late");
     assert_eq!((refused.header("retry-after"), &refused.json()["indeterminate"]), (Some("5"), &json!(true)));
-    assert_eq!(eu.value("a"), 1, "the server goes on");
+    until(|| eu.get("/v1/objects/a").status == 200);
     theirs.set(Mood::Well);
 }
 

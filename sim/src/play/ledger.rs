@@ -43,8 +43,8 @@ pub(crate) struct Lost {
     pub(crate) positions: BTreeSet<u64>,
     /// True when something was written again where it had been longer: by whoever took it over, or by a zombie.
     pub(crate) is_forked: bool,
-    /// Where a seal was put onto it at which it had been longer, or had gone on otherwise.
-    pub(crate) forks: BTreeSet<u64>,
+    /// The seals that were put onto it where it had been longer, or had gone on otherwise.
+    pub(crate) forks: BTreeSet<Sealed>,
 }
 
 /// A seal: where it stands, and the epoch that it names.
@@ -152,12 +152,18 @@ impl Ledger {
         Some((key.1, entry))
     }
 
-    /// True when the history that somebody has read up to a position goes on, from seal to seal, to the epoch of another.
+    /// True when the history that somebody has read up to a position goes on, from seal to seal, to the epoch of another. A fork
+    /// further on forks nothing that was read. To an epoch that a fork has named, too, no seal leads that was lost.
     pub(crate) fn goes_on(&self, log: Log, from: u64, to: u64) -> bool {
+        let lost = self.lost.get(&log);
+        let forks = || lost.into_iter().flat_map(|lost| &lost.forks);
+        let is_lost = |seal: &Sealed| lost.is_some_and(|lost| lost.positions.contains(&seal.at));
+        let is_forked = |seal: &Sealed| forks().any(|fork| fork.names == seal.names && fork.at <= from);
         let (mut reached, mut next) = (BTreeSet::from([from >> 32]), vec![from >> 32]);
         while let Some(epoch) = next.pop() {
-            let seals = self.seals.get(&log).into_iter().flatten();
+            let seals = self.seals.get(&log).into_iter().flatten().chain(forks());
             let behind = seals.filter(|seal| seal.at >> 32 == epoch && seal.at >= from);
+            let behind = behind.filter(|seal| !(is_lost(seal) && is_forked(seal)));
             next.extend(behind.map(|seal| seal.names).filter(|names| reached.insert(*names)));
         }
         reached.contains(&(to >> 32))

@@ -51,18 +51,15 @@ impl Play<'_> {
                 buckets::acknowledged_is_in_the_older_snapshot(&self.ledger, log, key, &entry)?;
                 // What was there before may land once more: that is no other history.
                 let is_other = !(is_same && is_there_before);
-                let names = entry.next_epoch.map(u64::from);
+                let sealed = entry.next_epoch.map(|names| Sealed { at: position, names: names.into() });
                 match self.ledger.lost.get_mut(&log) {
                     Some(lost) if is_other && lost.positions.last().is_some_and(|last| position <= *last) => {
                         lost.is_forked = true;
-                        if names.is_some() && lost.forks.insert(position) {
+                        if sealed.is_some_and(|sealed| lost.forks.insert(sealed)) {
                             self.points.reach("a rolled back log is taken over");
                         }
                     }
-                    _ => {
-                        let sealed = names.map(|names| Sealed { at: position, names });
-                        self.ledger.seals.entry(log).or_default().extend(sealed);
-                    }
+                    _ => self.ledger.seals.entry(log).or_default().extend(sealed),
                 }
                 if entry.is_segment {
                     self.history.publish(log, position);

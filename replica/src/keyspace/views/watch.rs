@@ -15,8 +15,8 @@ use crdt_core::{Object, Value};
 use super::{super::Keyspace, Viewer, Views};
 use crate::{key::ObjectKey, name::ReplicaName};
 
-/// How many objects wait for a watcher at most. One more, and it lags.
-pub const WATCH_KEYS_MAX: usize = 1_024;
+/// How many objects wait for a watcher at most. One more, and it lags. More than one batch changes, as a rule.
+pub const WATCH_KEYS_MAX: usize = 1 << 14;
 
 /// What a watcher is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,10 +57,13 @@ pub(crate) fn is_settled(play: &Play<'_>) -> Result<(), Broken> {
             );
             return Err(("nothing dead is left", "when all is acknowledged, what was deleted takes no memory", seen));
         }
-        // A log of which nothing is known to anybody, and nothing there, is missed by who has heard of it.
-        let is_missed =
-            |place: &str| play.there().any(|(of, member)| is_gone(play, of) && place == format!("log {}", member.name));
-        if status.alarms.iter().any(|(place, ..)| !is_missed(place)) {
+        // The beginning of a log that nobody holds anything of is missed by who has heard of it.
+        let is_missed = |place: &str| {
+            place
+                .strip_prefix("log ")
+                .is_some_and(|name| play.there().any(|(of, member)| is_gone(play, of) && member.name.as_str() == name))
+        };
+        if status.alarms.iter().any(|(place, kind, _)| *kind != ErrorKind::Store || !is_missed(place)) {
             let seen = format!("{}: {:?}", member.name, status.alarms);
             return Err(("alarms end", "when it is quiet, nothing is wrong any more", seen));
         }

@@ -90,9 +90,8 @@ fn lost_history_is_refused(play: &Play<'_>, before: &Seen, now: &Seen) -> Result
     for (log, lost) in &play.ledger.lost {
         let (Some(was), Some(is)) = (before.get(log), now.get(log)) else { continue };
         let is_unclear = play.ledger.rewritten.contains(&(*log, *was));
-        // A process that had claimed its epoch before goes on behind what was lost, and a seal further on forks nothing.
-        let is_behind_fork = lost.forks.first().is_some_and(|fork| fork <= was);
-        let is_refused = lost.positions.contains(was) && !is_unclear && is_behind_fork;
+        // Unless a process that had claimed its epoch before goes on behind what was lost.
+        let is_refused = lost.positions.contains(was) && !is_unclear && lost.forks.iter().any(|fork| fork.at <= *was);
         if is_refused && !play.ledger.goes_on(*log, *was, *is) {
             let seen = format!("who had read log {log} to {was:x}, which was lost, follows it to {is:x}");
             return Err((
