@@ -13,6 +13,7 @@ use futures_util::future::{join_all, select};
 use super::{Engine, shelf::Shelf, snapshot::KeptSnapshot, store::Patience};
 use crate::{
     error::{Error, ErrorKind},
+    log::Manifest,
     name::ReplicaName,
 };
 
@@ -24,6 +25,9 @@ struct Look {
     /// Whether they are of the same changes.
     same_changes: bool,
 }
+
+/// What the place of an alarm begins with that is about a peer's snapshot.
+const AGREEMENT: &str = "agreement with ";
 
 /// The last look at each peer.
 type Looked = BTreeMap<ReplicaName, Look>;
@@ -53,6 +57,8 @@ impl Engine {
         if nobody_waits {
             return;
         }
+        // Whoever was evicted is asked no more, and what was wrong with it is of no use to anybody.
+        self.alarms.clear_all(AGREEMENT, |place| !self.is_live(&place[AGREEMENT.len()..]));
         let places = self.discover().await.into_iter().map(|(_, log)| log);
         let shelves: Vec<Shelf> = places.filter(|log| waits(&log.name)).map(|log| Shelf::of(&log)).collect();
         let before = &*looked;
@@ -74,7 +80,11 @@ impl Engine {
                 if is_planted(Mutant::AcksNotApplied) {
                     self.state().believe_acks(&manifest);
                 }
-                ours.differs_from(&KeptSnapshot::of(&manifest))
+                if self.has_another_history(&shelf.name, &manifest) {
+                    None
+                } else {
+                    ours.differs_from(&KeptSnapshot::of(&manifest))
+                }
             }
             // It will be no better the next time; whoever needs it raises the alarm.
             Err(error) if error.kind() != ErrorKind::Store => None,
@@ -87,8 +97,28 @@ impl Engine {
         Some((shelf.name.clone(), look))
     }
 
+    fn is_live(&self, name: &str) -> bool {
+        let state = self.state();
+        state.live().any(|(id, _)| state.roster.get(id).is_some_and(|held| held.as_str() == name))
+    }
+
+    /// True when a peer has read another history of some log than this replica: its bucket was put back, and both stand where
+    /// neither reads anything more of it. Nothing but their snapshots shows that.
+    fn has_another_history(&self, peer: &ReplicaName, manifest: &Manifest) -> bool {
+        let place = format!("{AGREEMENT}{peer}");
+        let checked = self.state().check_manifest(manifest);
+        match &checked {
+            Err(error) if self.is_live(peer.as_str()) => self.alarms.raise(&place, error),
+            Ok(()) if self.alarms.at(&place).is_some_and(|(kind, _)| kind == ErrorKind::LostHistory) => {
+                self.alarms.clear(&place);
+            }
+            _ => {}
+        }
+        checked.is_err()
+    }
+
     fn note_agreement(&self, ours: &KeptSnapshot, peer: &ReplicaName, theirs: Position, differing: &[usize]) {
-        let place = format!("agreement with {peer}");
+        let place = format!("{AGREEMENT}{peer}");
         {
             let mut state = self.state();
             let log = state.logs.entry(peer.id()).or_default();

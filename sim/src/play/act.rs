@@ -231,6 +231,7 @@ impl Play<'_> {
 
     /// An operator who was not answered asks again.
     pub(super) fn evict_again(&mut self) {
+        self.find_lost_evictions();
         for log in 0..self.members.len() {
             let Some(eviction) = self.members[log].evicted.clone().filter(|eviction| !eviction.is_done()) else {
                 continue;
@@ -254,6 +255,24 @@ impl Play<'_> {
             self.executor.spawn(life.place, evicting);
             if let Some(eviction) = &mut self.members[log].evicted {
                 eviction.tries += 1;
+            }
+        }
+    }
+
+    /// An eviction that was lost with a bucket, of which no replica knows any more, is not done: its operator sees that.
+    fn find_lost_evictions(&mut self) {
+        if self.ledger.lost.is_empty() || !self.is_quiet {
+            return;
+        }
+        let live: Vec<_> = self.there().filter(|(_, member)| member.counts()).map(|(log, _)| log).collect();
+        let told: Vec<_> = live.into_iter().filter_map(|log| Some(self.live(log)?.1.status().logs)).collect();
+        for member in &mut self.members {
+            let is_known = told.iter().flatten().any(|log| log.replica == member.name && log.evicted.is_some());
+            if let Some(eviction) = member.evicted.as_mut().filter(|eviction| eviction.is_done())
+                && !is_known
+                && !told.is_empty()
+            {
+                *eviction = Eviction { is_done: Arc::default(), ..eviction.clone() };
             }
         }
     }

@@ -90,8 +90,13 @@ fn lost_history_is_refused(play: &Play<'_>, before: &Seen, now: &Seen) -> Result
     for (log, lost) in &play.ledger.lost {
         let (Some(was), Some(is)) = (before.get(log), now.get(log)) else { continue };
         let is_unclear = play.ledger.rewritten.contains(&(*log, *was));
+        // Others hold what was lost, and it is read from their snapshots.
+        let is_of_the_lost = lost.positions.contains(is) && !play.ledger.rewritten.contains(&(*log, *is));
         // Unless a process that had claimed its epoch before goes on behind what was lost.
-        let is_refused = lost.positions.contains(was) && !is_unclear && lost.forks.iter().any(|fork| fork.at <= *was);
+        let is_refused = lost.positions.contains(was)
+            && !is_unclear
+            && !is_of_the_lost
+            && lost.forks.iter().any(|fork| fork.at <= *was);
         if is_refused && !play.ledger.goes_on(*log, *was, *is) {
             let seen = format!("who had read log {log} to {was:x}, which was lost, follows it to {is:x}");
             return Err((
