@@ -118,9 +118,8 @@ pub(crate) async fn serve(session: &Session, serve: &Serve, out: &mut Output) ->
     let place = Place { address: serve.listen, tls, is_insecure: serve.insecure };
     let connections = options.limits.connections;
     if let Some(files) = open_files().filter(|files| *files < connections as u64 + BESIDE) {
-        let says = format!(
-            "at most {files} files may be open here, and {connections} connections take more: raise ulimit -Hn"
-        );
+        let says =
+            format!("at most {files} files may be open here, and {connections} connections take more: raise ulimit -n");
         session.warnings().say(&says);
     }
     // First of all: to open a replica takes its log over.

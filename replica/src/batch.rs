@@ -194,7 +194,8 @@ impl<H> InBatch<'_, '_, H> {
 
 impl<T: Content + ?Sized> InBatch<'_, '_, LwwRegister<T>> {
     /// Has the batch fail with [`ErrorKind::Changed`] unless these are the live writes of the register when it is made, and no
-    /// others, as [`Replica::conflicts`] tells them; none when it is not there. So nothing is superseded that nobody has looked at.
+    /// others, as [`Replica::conflicts`] tells them; none when it is not there. So nothing is superseded that nobody has looked at,
+    /// but for what was written here since then under the same dot: writes of one replica between two flushes have one.
     ///
     /// ```
     /// # use replica::{Replica, ErrorKind, blocking};

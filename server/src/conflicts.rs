@@ -94,14 +94,14 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     let limit = parameters.number("limit", 100, 1..=PAGE_MAX)?;
     let (prefix, after) = (parameters.prefix()?.to_owned(), after(&parameters)?);
     let replica = app.replica.clone();
-    let status = app.replica.status();
     // It looks at every object below the prefix, unless it is known that there is none.
-    let (found, is_whole) = match status.conflicts.iter().any(|of| of.standing > 0) {
+    let (found, is_whole) = match replica.status().conflicts.iter().any(|of| of.standing > 0) {
         true => aside(move || page(&replica, &prefix, after.as_ref(), limit)).await?,
         false => (Vec::new(), true),
     };
     let next = found.last().filter(|_| !is_whole);
     let next = next.map(|last| Next::behind(&last.key));
+    let status = app.replica.status();
     let conflicted = |conflict: &Conflict| Conflicted {
         path: conflict.key.path().to_owned(),
         kind: conflict.key.kind().name(),

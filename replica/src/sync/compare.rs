@@ -26,8 +26,9 @@ struct Look {
     same_changes: bool,
 }
 
-/// What the place of an alarm begins with that is about a peer's snapshot.
+/// What the places of alarms begin with that are about a peer's snapshot: what it holds, and what it has read.
 const AGREEMENT: &str = "agreement with ";
+const HISTORY: &str = "history with ";
 
 /// The last look at each peer.
 type Looked = BTreeMap<ReplicaName, Look>;
@@ -50,17 +51,17 @@ impl Engine {
             let is_done = |look: &Look| look.ours == ours.position && look.same_changes;
             *name != self.own.name && !looked.get(name).is_some_and(is_done)
         };
-        let nobody_waits = {
-            let state = self.state();
-            !state.live().any(|(id, _)| state.roster.get(id).is_some_and(waits))
-        };
-        if nobody_waits {
+        let live = self.live_names();
+        // Whoever was evicted is asked no more, and what was wrong with it is of no use to anybody.
+        for about in [AGREEMENT, HISTORY] {
+            self.alarms.clear_all(about, |place| !live.iter().any(|name| place == format!("{about}{name}")));
+        }
+        if !live.iter().any(waits) {
             return;
         }
-        // Whoever was evicted is asked no more, and what was wrong with it is of no use to anybody.
-        self.alarms.clear_all(AGREEMENT, |place| !self.is_live(&place[AGREEMENT.len()..]));
         let places = self.discover().await.into_iter().map(|(_, log)| log);
-        let shelves: Vec<Shelf> = places.filter(|log| waits(&log.name)).map(|log| Shelf::of(&log)).collect();
+        let shelves: Vec<Shelf> =
+            places.filter(|log| waits(&log.name) && live.contains(&log.name)).map(|log| Shelf::of(&log)).collect();
         let before = &*looked;
         let looks = shelves.iter().map(|shelf| self.look(&ours, shelf, before.get(&shelf.name).copied()));
         let now: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
@@ -97,22 +98,19 @@ impl Engine {
         Some((shelf.name.clone(), look))
     }
 
-    fn is_live(&self, name: &str) -> bool {
+    fn live_names(&self) -> Vec<ReplicaName> {
         let state = self.state();
-        state.live().any(|(id, _)| state.roster.get(id).is_some_and(|held| held.as_str() == name))
+        state.live().filter_map(|(id, _)| state.roster.get(id).cloned()).collect()
     }
 
     /// True when a peer has read another history of some log than this replica: its bucket was put back, and both stand where
     /// neither reads anything more of it. Nothing but their snapshots shows that.
     fn has_another_history(&self, peer: &ReplicaName, manifest: &Manifest) -> bool {
-        let place = format!("{AGREEMENT}{peer}");
+        let place = format!("{HISTORY}{peer}");
         let checked = self.state().check_manifest(manifest);
         match &checked {
-            Err(error) if self.is_live(peer.as_str()) => self.alarms.raise(&place, error),
-            Ok(()) if self.alarms.at(&place).is_some_and(|(kind, _)| kind == ErrorKind::LostHistory) => {
-                self.alarms.clear(&place);
-            }
-            _ => {}
+            Err(error) => self.alarms.raise(&place, error),
+            Ok(()) => self.alarms.clear(&place),
         }
         checked.is_err()
     }
