@@ -2,7 +2,8 @@
 # Runs the tests that need a browser: the page of the server and those of the examples, in headless Chromium, driven by
 # playwright-core. Needs Node.js 20 or later, and a package registry the first time. Chromium is installed where it is missing, on
 # Debian and its like and as root or with sudo; `CHROMIUM` names another. The programs are built before, with the features that the
-# tests take. Takes names of tests (`page`, `todo`), else runs all; or --picture, to make that of the README anew, which needs pngquant.
+# tests take. Takes names of tests (`page`, `todo`), else runs all; or --picture, to make that of the README anew, which needs pngquant; with
+# --install it only installs what it needs.
 # Screenshots are left in the folder that the last line names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +30,7 @@ if ! cmp --silent "$locked" "$tools/locked"; then
     timeout 300 npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$tools"
     cp "$locked" "$tools/locked"
 fi
+[[ ${1:-} != --install ]] || exit 0
 
 profile=${PROFILE:-ci}
 PROFILE=$profile tests/programs.sh

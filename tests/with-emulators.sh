@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that need servers of Azure Blob Storage and Google Cloud Storage which no one here wrote: Azurite and
 # fake-gcs-server, in folders of their own. Needs Node 20 or later, Python 3.11 or later, and package registries the
-# first time. Takes further arguments for the tests.
+# first time. Takes further arguments for the tests; with --install it only installs what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +17,7 @@ if ! cmp --silent <(cat "$pinned" - <<<"$azurite") "$folder/pinned"; then
     npm install --prefix "$folder" --no-audit --no-fund --no-save --ignore-scripts --omit=dev --silent $azurite
     cat "$pinned" - <<<"$azurite" >"$folder/pinned"
 fi
+[[ ${1:-} != --install ]] || exit 0
 
 # Built before there is a server, and with the features that `cargo test --workspace` takes.
 tests=(--workspace --test azure --test gcs)

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests that need S3 and SQS servers which no one here wrote: moto's, in a virtual environment of its own.
-# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests, or with
-# --run
-# another command, which gets the address of the server as its last argument.
+# Needs Python 3.11 or later, and a package registry the first time. Takes further arguments for the tests, or with --run another
+# command, which gets the address of the server as its last argument; with --install it only installs what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +13,7 @@ if ! cmp --silent "$pinned" "$venv/pinned"; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$pinned"
     cp "$pinned" "$venv/pinned"
 fi
+[[ ${1:-} != --install ]] || exit 0
 
 # Built before there is a server, and with the features that all of the workspace takes: what `cargo test --workspace` has
 # built is not built again.

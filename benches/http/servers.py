@@ -23,13 +23,14 @@ def program():
 class Server:
     """The server of one region, which is stopped with the folder."""
 
-    def __init__(self, folder, region):
-        self.folder, self.region, self.port, self.process = folder, region, None, None
+    def __init__(self, folder, region, *options):
+        self.folder, self.region, self.options = folder, region, options
+        self.port, self.process = None, None
 
     def start(self):
         """Starts it, at the same port as before, and waits until it says where it is."""
         listen = f"127.0.0.1:{self.port or 0}"
-        command = [program(), "serve", "--region", self.region, "--listen", listen, "--json"]
+        command = [program(), "serve", "--region", self.region, "--listen", listen, "--json", *self.options]
         for _ in range(100):
             log = open(self.folder / f"{self.region}.log", "ab")
             self.process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -86,10 +87,10 @@ def over(connection, method, target, body=None, headers=None):
 
 
 @contextlib.contextmanager
-def regions(names):
-    """A server for each region, in a folder that is removed."""
+def regions(names, *options):
+    """A server for each region, with these options, in a folder that is removed."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="archipelago-http-"))
-    servers = [Server(folder, name) for name in names]
+    servers = [Server(folder, name, *options) for name in names]
     try:
         subprocess.run([program(), "init"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         yield folder, [server.start() for server in servers]

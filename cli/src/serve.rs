@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Args;
@@ -46,6 +47,12 @@ pub(crate) struct Serve {
     /// How many requests a second an address may make [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// How many connections there may be at once
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+    /// How many seconds a watch lasts before it has to come back, which it does where it was [default: no end]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    watch_seconds: Option<Duration>,
     /// Take the hints from the region's queue. Whatever else reads that queue does not get them, and polls
     #[arg(long)]
     hints: bool,
@@ -64,6 +71,12 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A time in seconds, which may have a fraction.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| !seconds.is_zero()).ok_or_else(|| "expected seconds, more than 0".to_owned())
+}
+
 fn sibling(text: &str) -> Result<Sibling, String> {
     let (region, at) = text.split_once('=').ok_or("expected REGION=ORIGIN")?;
     Ok(Sibling { region: region.to_owned(), origin: origin(at)? })
@@ -79,6 +92,8 @@ impl Serve {
         options.origins.clone_from(&self.cors);
         options.siblings.clone_from(&self.sibling);
         options.limits.requests_per_second = self.rate;
+        options.limits.connections = self.connections as usize;
+        options.limits.watch = self.watch_seconds;
         Ok(options)
     }
 

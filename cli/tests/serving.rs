@@ -243,7 +243,15 @@ fn a_log_is_kept_for_who_asks_for_it() {
     let told = |message: &str| events.iter().find(|event| event["message"].as_str() == Some(message)).cloned();
     assert_eq!(told("opened").expect("it is told")["replica"], "us-east-1");
     let written = told("segment written").expect("it is told");
-    assert!(written["position"].as_str().is_some_and(|position| position.contains('/')), "{written}");
+    let id =
+        written["sync_id"].as_str().and_then(|id| id.strip_prefix("us-east-1/")).expect("whose log, and where in it");
+    assert_eq!(
+        (&written["src"], &written["dst"]),
+        (&json!("us-east-1"), &json!("us-east-1")),
+        "the replica, and its region"
+    );
+    assert_eq!(written["key"], format!("v1/log/us-east-1/{id}"));
+    assert_eq!(written["outcome"], "written");
     let answered = told("answered").expect("it is told");
     assert_eq!((&answered["route"], &answered["status"]), (&json!("/v1/ops"), &json!(200)), "{answered}");
     // Who does not ask for it has alarms alone, in words.

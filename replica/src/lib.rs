@@ -94,7 +94,7 @@ pub use runtime::{SystemClock, SystemEntropy};
 pub use scan::{Conflict, Conflicts, LiveWrite, Scan};
 pub use settings::Settings;
 pub use status::{LogStatus, RegionStatus, RequestStatus, Status};
-pub use sync::{APPLY_DELAYS_MS, Delays, EvictedLog, Hinted, Marked, REQUEST_DELAYS_MS};
+pub use sync::{APPLY_DELAYS_MS, Delays, EvictedLog, Hinted, Marked, REQUEST_DELAYS_MS, Resolution};
 pub use token::{InvalidToken, Token};
 pub use views::{Leaderboard, Watch};
 pub use written::Written;

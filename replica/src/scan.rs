@@ -100,6 +100,14 @@ impl Iterator for Keys {
 #[must_use = "nothing is read until it is iterated"]
 pub struct Conflicts(Keys);
 
+impl Conflicts {
+    /// Begins behind this key: the last one of the page before.
+    pub fn after(mut self, key: &ObjectKey) -> Self {
+        self.0.after = Some(key.clone());
+        self
+    }
+}
+
 /// A register with more than one live write: they were written concurrently, and nobody has written since.
 ///
 /// It is the same in every replica that has applied the same. Any write to the register resolves it.
@@ -142,14 +150,16 @@ impl Iterator for Conflicts {
 
     fn next(&mut self) -> Option<Conflict> {
         loop {
+            if !self.0.replica.engine().keyspace.has_conflicts() {
+                return None;
+            }
             let key = self.0.next()?;
             let replica = &self.0.replica;
             if !matches!(key.kind(), Kind::LwwRegister | Kind::MvRegister) {
                 continue;
             }
-            let writes = |object: &Object<_>| match object {
-                Object::LwwRegister(register) if register.is_conflicted() => register.writes().to_vec(),
-                Object::MvRegister(register) if register.is_conflicted() => register.writes().to_vec(),
+            let writes = |object: &Object<_>| match object.writes() {
+                writes @ [_, _, ..] => writes.to_vec(),
                 _ => Vec::new(),
             };
             let mut writes = replica.engine().keyspace.read(key.path(), key.kind(), writes).unwrap_or_default();
@@ -199,7 +209,7 @@ impl Replica {
     ///
     /// # Cost
     ///
-    /// It looks at every object below the prefix, as it is reached.
+    /// It looks at every object below the prefix, as it is reached, and at none while no register of the replica is in conflict.
     pub fn conflicts(&self, prefix: &str) -> Conflicts {
         Conflicts(Keys::new(self, prefix))
     }

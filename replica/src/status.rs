@@ -3,15 +3,15 @@
 
 use core::{sync::atomic::Ordering, time::Duration};
 
-use crdt_core::Position;
+use crdt_core::{Dot, Position};
 
 use crate::{
     error::ErrorKind,
     keyspace::ConflictCount,
     name::ReplicaName,
-    ports::{Outcome, Request},
+    ports::{Outcome, QueueLook, Request},
     replica::Replica,
-    sync::{Answers, Delays, Hinted, process},
+    sync::{Answers, Delays, Hinted, Resolution, process},
 };
 
 /// The state of a replica at one moment.
@@ -58,6 +58,14 @@ pub struct Status {
     pub conflicts: Vec<ConflictCount>,
     /// How many hints have come since the replica was opened, by what they were good for.
     pub hints: Vec<(Hinted, u64)>,
+    /// What the queues say of themselves that hints come from.
+    pub queues: Vec<QueueLook>,
+    /// How many segments were read that had been applied already, by a snapshot that came between or by another reader, since the
+    /// replica was opened. They changed nothing.
+    pub doubled: u64,
+    /// How many objects of logs could not be applied since the replica was opened, by what was wrong with them: the kind of their
+    /// alarms. Each holds up its log, and is counted once.
+    pub quarantined: Vec<(&'static str, u64)>,
     /// How far the hybrid clock, which never goes back, is ahead of the wall clock.
     pub skew: Duration,
     /// Every log that is known, its own included, in ascending order of replica ids.
@@ -100,6 +108,9 @@ pub struct LogStatus {
     /// at once. What a replica reads after it was away counts with all that time. Classes:
     /// [`APPLY_DELAYS_MS`](crate::APPLY_DELAYS_MS).
     pub delays: Delays,
+    /// How far its replica had applied every log when it wrote the last object of its own that was applied here, at
+    /// [`cut_ms`](Self::cut_ms). One that writes nothing tells nothing, so it may have read on since then.
+    pub told: Vec<(ReplicaName, Position)>,
     /// How far its replica has acknowledged the own log: what is beyond is not collected.
     pub acknowledged: Option<Position>,
     /// For how long collecting has waited for that: since the first time that it left, for this replica's sake, what the kept
@@ -138,6 +149,9 @@ pub struct RegionStatus {
     pub bytes_in: u64,
     /// What came of the requests, by what was asked: `create`, `get`, `list`, `delete`.
     pub requests: Vec<RequestStatus>,
+    /// How many creates there were of which it was not known whether they had had their effect, by what came of them. Those that
+    /// are still repeated are in none.
+    pub resolved: Vec<(Resolution, u64)>,
 }
 
 /// What came of the requests of one kind to a bucket, since the replica was opened. Those that nobody waited for any more are in
@@ -163,6 +177,7 @@ impl Replica {
         let (now, wall_ms) = (engine.world.clock.elapsed(), engine.world.clock.wall_ms());
         let own = engine.own.name.id();
         let state = engine.state();
+        let named = |dot: Dot| Some((state.roster.get(dot.replica)?.clone(), dot.position));
         let logs = state.roster.iter().map(|(id, name)| {
             let log = state.logs.get(&id);
             let (applied, evicted) = (state.position_of(id), state.end_of(id));
@@ -181,6 +196,7 @@ impl Replica {
                 answered: log.and_then(|log| log.answered).map(|answered| now.saturating_sub(answered)),
                 silent: log.and_then(|log| log.contact).map(|contact| now.saturating_sub(contact)),
                 delays: log.map(|log| log.delays).unwrap_or_default(),
+                told: log.map(|log| log.told.iter().filter_map(&named).collect()).unwrap_or_default(),
                 acknowledged: log.and_then(|log| log.ack.get(own)),
                 blocks: log.and_then(|log| log.blocks).map(|since| now.saturating_sub(since)),
                 evicted,
@@ -190,7 +206,7 @@ impl Replica {
         });
         let logs = logs.collect();
         let is_behind = state.is_behind();
-        let (dead_tallies, early_removals) = (state.graves.len(), state.applied.early.len());
+        let (dead_tallies, early_removals, doubled) = (state.graves.len(), state.applied.early.len(), state.doubled);
         drop(state);
         let regions = engine.regions.iter().map(|region| {
             let asked = region.store.asked();
@@ -203,7 +219,8 @@ impl Replica {
                     RequestStatus { request: request.name(), ok, failed, delays }
                 });
             let (region, requests) = (region.name.clone(), requests.collect());
-            RegionStatus { region, creates, gets, lists, deletes, repeated, bytes_out, bytes_in, requests }
+            let resolved = asked.resolved();
+            RegionStatus { region, creates, gets, lists, deletes, repeated, bytes_out, bytes_in, requests, resolved }
         });
         let alarms = engine.alarms.all().into_iter().map(|(place, (kind, says))| (place, kind, says));
         let troubles = engine.hints.iter().filter_map(|hints| hints.trouble());
@@ -227,6 +244,9 @@ impl Replica {
             clock_refusals: engine.clock_refusals.load(Ordering::Relaxed),
             conflicts: engine.keyspace.conflicts(),
             hints: engine.hinted.read(),
+            queues: engine.hints.iter().filter_map(|hints| hints.look()).collect(),
+            doubled,
+            quarantined: engine.alarms.quarantined(),
             skew: Duration::from_millis(engine.clock().last().millis().saturating_sub(wall_ms)),
             logs,
             regions: regions.collect(),

@@ -125,11 +125,32 @@ function showMatrix() {
   const names = [...regions.keys()].sort();
   const others = new Set();
   for (const { status } of regions.values()) for (const peer of status?.peers ?? []) others.add(regionOf(peer.replica));
+  const told = pairs();
   const rows = [...new Set([...names, ...[...others].sort()])];
+  names.push(...[...told.keys()].filter((to) => !regions.has(to)).sort());
   const head = make("tr", {}, make("th", { scope: "col" }, "from \\ to"), ...names.map((name) => make("th", { scope: "col" }, name)));
   by("matrix").tHead.replaceChildren(head);
   by("matrix").tBodies[0].replaceChildren(...rows.map((from) => make("tr", {}, make("th", { scope: "row" }, from),
-    ...names.map((to) => cell(from, to)))));
+    ...names.map((to) => regions.has(to) ? cell(from, to) : toldCell(told.get(to).get(from))))));
+}
+
+// How far those have read whose servers nobody has named: what they have told the own replica, by reader and log.
+function pairs() {
+  const told = new Map();
+  const own = [...regions.values()].find(({ origin }) => origin === "");
+  for (const pair of own?.status?.pairs ?? []) {
+    const to = regionOf(pair.to);
+    if (!told.has(to)) told.set(to, new Map());
+    told.get(to).set(regionOf(pair.from), pair);
+  }
+  return told;
+}
+
+function toldCell(pair) {
+  if (!pair) return make("td", { class: "unknown" }, "-");
+  if (pair.told_seconds === null) return make("td", { class: "unknown" }, "not told");
+  const says = pair.segments === 0 ? "had all" : `lacked ${number(pair.segments)}`;
+  return make("td", { class: "unknown" }, `${says}, ${seconds(pair.told_seconds)} ago`);
 }
 
 function cell(from, to) {

@@ -94,11 +94,7 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
     let limit = parameters.number("limit", 100, 1..=PAGE_MAX)?;
     let (prefix, after) = (parameters.prefix()?.to_owned(), after(&parameters)?);
     let replica = app.replica.clone();
-    // It looks at every object below the prefix, unless it is known that there is none.
-    let (found, is_whole) = match replica.status().conflicts.iter().any(|of| of.standing > 0) {
-        true => aside(move || page(&replica, &prefix, after.as_ref(), limit)).await?,
-        false => (Vec::new(), true),
-    };
+    let (found, is_whole) = aside(move || page(&replica, &prefix, after.as_ref(), limit)).await?;
     let next = found.last().filter(|_| !is_whole);
     let next = next.map(|last| Next::behind(&last.key));
     let status = app.replica.status();
@@ -113,9 +109,10 @@ pub(crate) async fn list(_: Covered, State(app): State<Arc<App>>, uri: Uri) -> R
 
 /// The first conflicts behind a key, and whether they are all. There is one at least, however large it is.
 fn page(replica: &Replica, prefix: &str, after: Option<&ObjectKey>, limit: usize) -> (Vec<Conflict>, bool) {
-    let is_behind = |conflict: &Conflict| after.is_none_or(|after| conflict.key > *after);
+    let conflicts = replica.conflicts(prefix);
+    let conflicts = if let Some(after) = after { conflicts.after(after) } else { conflicts };
     let (mut found, mut bytes) = (Vec::new(), 0);
-    for conflict in replica.conflicts(prefix).filter(is_behind) {
+    for conflict in conflicts {
         if found.len() == limit || bytes >= PAGE_BYTES {
             return (found, false);
         }
@@ -192,14 +189,26 @@ pub(crate) async fn resolve(
     // Whoever has not said what was looked at has looked here and now.
     let looked_at: Vec<Dot> = live.writes.iter().map(|write| write.dot).collect();
     let written = app.replica.batch(|batch| {
+        let path = &resolution.path;
+        let kept = if let Chosen::Kept(value) = &chosen { Some(&**value) } else { None };
         match kind {
-            Kind::MvRegister => drop(batch.mv_register::<[u8]>(&resolution.path).expect(&looked_at)),
-            _ => drop(batch.lww_register::<[u8]>(&resolution.path).expect(&looked_at)),
+            Kind::MvRegister => {
+                let mut register = batch.mv_register::<[u8]>(path);
+                register.expect(&looked_at);
+                if let Some(value) = kept {
+                    register.set(value);
+                }
+            }
+            _ => {
+                let mut register = batch.lww_register::<[u8]>(path);
+                register.expect(&looked_at);
+                if let Some(value) = kept {
+                    register.set(value);
+                }
+            }
         }
-        match (&chosen, kind) {
-            (Chosen::Kept(value), Kind::MvRegister) => drop(batch.mv_register(&resolution.path).set(&**value)),
-            (Chosen::Kept(value), _) => drop(batch.lww_register(&resolution.path).set(&**value)),
-            (Chosen::Merged(operation, texts), _) => operation.put(texts, batch),
+        if let Chosen::Merged(operation, texts) = &chosen {
+            operation.put(texts, batch);
         }
         Ok(())
     });

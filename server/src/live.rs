@@ -5,7 +5,7 @@
 //! snapshot  {"objects":[…],"part":0,"last":true}     what is there: as many of them as it takes, the last one says so
 //! change    {"path":…,"kind":…,"value":…,"deleted":false,"origin":"eu-west-1"}
 //! lagged    {}                                       some were missed; a snapshot follows
-//! closing   {}                                       the server stops, or the replica has: come back
+//! closing   {}                                       the server or the replica stops, or it has lasted long enough: come back
 //! ```
 
 use std::{convert::Infallible, sync::Arc};
@@ -21,7 +21,10 @@ use futures_util::stream::unfold;
 use replica::Scan;
 use serde::Serialize;
 use serde_json::json;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use crate::{
     answer::{Covered, typed},
@@ -61,7 +64,7 @@ struct Part {
         Frontier,
     ),
     responses(
-        (status = 200, description = "Events without end", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, without end unless the server was told how long a watch lasts", body = String, content_type = "text/event-stream"),
         (status = 400, description = "No such parameter", body = ProblemShown, content_type = "application/problem+json"),
         (status = 503, description = "Too many prefixes are watched", body = ProblemShown, content_type = "application/problem+json"),
     ),
@@ -88,6 +91,7 @@ pub(crate) async fn watch(
     let stream = Stream {
         news: hub.listen(),
         stopping: app.stopping.subscribe(),
+        ends: app.options.limits.watch.and_then(|lasts| Instant::now().checked_add(lasts)),
         prefix: prefix.into(),
         app,
         hub,
@@ -111,6 +115,8 @@ struct Stream {
     hub: Reader,
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
+    /// When it has lasted long enough.
+    ends: Option<Instant>,
     prefix: Box<str>,
     state: Place,
     has_begun: bool,
@@ -155,6 +161,10 @@ impl Stream {
                 }
                 Place::Live(place) => *place,
             };
+            // Not in a snapshot, which would begin anew.
+            if self.ends.is_some_and(|ends| Instant::now() >= ends) {
+                return Some(self.close());
+            }
             self.news.borrow_and_update();
             match self.hub.next(place) {
                 Next::Event(number, bytes) => {
@@ -170,9 +180,12 @@ impl Stream {
                 Next::Nothing => {}
             }
             let heartbeat = self.app.options.limits.heartbeat;
+            let left = self.ends.map(|ends| ends.saturating_duration_since(Instant::now()));
+            let quiet = left.map_or(heartbeat, |left| left.min(heartbeat));
             let is_there = tokio::select! {
-                changed = timeout(heartbeat, self.news.changed()) => match changed {
+                changed = timeout(quiet, self.news.changed()) => match changed {
                     Ok(changed) => changed.is_ok(),
+                    Err(_) if quiet < heartbeat => continue,
                     Err(_) => return Some(Bytes::from_static(b": heartbeat\n\n")),
                 },
                 _ = self.stopping.wait_for(|stopping| *stopping) => false,

@@ -11,7 +11,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::Response,
 };
-use replica::{APPLY_DELAYS_MS, LogStatus, REQUEST_DELAYS_MS, Status};
+use replica::{APPLY_DELAYS_MS, Hinted, LogStatus, REQUEST_DELAYS_MS, Status};
 
 use crate::{
     answer::typed,
@@ -19,7 +19,7 @@ use crate::{
     meter::{BUCKETS_US, CLASSES},
     problem::{Problem, Shown as ProblemShown},
     routes::Route,
-    status::{not_ready, state_of},
+    status::{not_ready, segments_between, state_of},
     text::Parameters,
 };
 
@@ -84,6 +84,30 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     for (hinted, count) in &status.hints {
         text.line("queue_messages_total", &[("outcome", hinted.name())], count);
     }
+    text.family(
+        "queue_oldest_age_seconds",
+        "gauge",
+        "How long the oldest message that came last had waited.",
+        "seconds",
+    );
+    for queue in &status.queues {
+        text.line("queue_oldest_age_seconds", &[("queue", &queue.name)], queue.oldest.as_secs_f64());
+    }
+    text.family("dlq_messages", "gauge", "Dead letters; none told where they may not be counted.", "");
+    for queue in &status.queues {
+        if let Some(dead) = queue.dead {
+            text.line("dlq_messages", &[("queue", &queue.name)], dead);
+        }
+    }
+    text.family("duplicates", "counter", "What has come once more and changed nothing.", "");
+    let known = status.hints.iter().filter(|(hinted, _)| *hinted == Hinted::Known).map(|(_, count)| count).sum();
+    for (source, count) in [("hint", known), ("segment", status.doubled)] {
+        text.line("duplicates_total", &[("source", source)], count);
+    }
+    text.family("quarantined_objects", "counter", "Objects of logs that could not be applied, and hold them up.", "");
+    for (reason, count) in &status.quarantined {
+        text.line("quarantined_objects_total", &[("reason", reason)], count);
+    }
     text.counter("gc_deleted", "Objects of the own log and snapshots that were collected.", status.collected);
     text.counter("ahead_objects", "Objects whose time was too far in the future.", status.ahead);
     text.family("alarms", "gauge", "What is wrong and has not passed, by kind.", "");
@@ -111,7 +135,9 @@ fn about_peers(status: &Status, text: &mut Text) {
             "How far this replica is behind a peer's log; none when it is not known.",
             |log| log.lag.map(|lag| lag.as_secs_f64()),
         ),
-        ("sync_lag_segments", "", "The same in segments of the newest epoch.", segments),
+        ("sync_lag_segments", "", "The same in segments of the newest epoch.", |log| {
+            Some(segments_between(log.applied, log.heard) as f64)
+        }),
         ("sync_lag_bytes", "bytes", "The same in bytes, judged by those that were read.", |log| {
             log.pending_bytes.map(|bytes| bytes as f64)
         }),
@@ -172,13 +198,6 @@ fn seconds(ends_ms: &[u64]) -> Vec<f64> {
     ends_ms.iter().map(|end| *end as f64 / 1e3).collect()
 }
 
-/// How many segments of the newest epoch are known and not applied.
-fn segments(log: &LogStatus) -> Option<f64> {
-    let Some(heard) = log.heard.filter(|heard| Some(*heard) > log.applied) else { return Some(0.0) };
-    let first = log.applied.filter(|applied| applied.epoch() == heard.epoch()).map_or(0, |applied| applied.slot() + 1);
-    Some(f64::from(heard.slot() - first) + 1.0)
-}
-
 fn about_buckets(status: &Status, text: &mut Text) {
     let requests = || status.regions.iter().flat_map(|region| region.requests.iter().map(|of| (&*region.region, of)));
     text.family(
@@ -202,6 +221,14 @@ fn about_buckets(status: &Status, text: &mut Text) {
     text.family("store_repeated_requests", "counter", "Requests that were repeated.", "");
     for region in &status.regions {
         text.line("store_repeated_requests_total", &[("region", &region.region)], region.repeated);
+    }
+    let help = "Creates of which it was not known whether they had had their effect, by what came of them.";
+    text.family("store_ambiguous_puts", "counter", help, "");
+    for region in &status.regions {
+        for (resolution, count) in &region.resolved {
+            let labels = [("region", &*region.region), ("resolution", resolution.name())];
+            text.line("store_ambiguous_puts_total", &labels, count);
+        }
     }
     text.family("store_bytes", "counter", "Bytes sent to a region's bucket, and received.", "bytes");
     for region in &status.regions {

@@ -55,7 +55,7 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
     /// How long a client may take to send the head of a request, or to begin the next one. 30 s.
     pub head: Duration,
-    /// How long a request may take, its body included; a watch has no end. 30 s.
+    /// How long a request may take, its body included; a watch lasts longer. 30 s.
     pub request: Duration,
     /// How long a client may take none of what it is sent. 30 s.
     pub stall: Duration,
@@ -63,6 +63,9 @@ pub struct Limits {
     pub durable: Duration,
     /// How long a read waits for its `X-Archipelago-Frontier`. 5 s.
     pub frontier: Duration,
+    /// How long a watch lasts: then it is told `closing`, and goes on where it was when it comes back. For ever unless told; a
+    /// balancer that has connections moved needs an end.
+    pub watch: Option<Duration>,
     /// How often a watch with nothing to tell says that it is there. 15 s.
     pub heartbeat: Duration,
     /// How long requests under way may go on when the server stops. 10 s.
@@ -86,6 +89,7 @@ impl Default for Limits {
             stall: Duration::from_secs(30),
             durable: Duration::from_secs(10),
             frontier: Duration::from_secs(5),
+            watch: None,
             heartbeat: Duration::from_secs(15),
             stopping: Duration::from_secs(10),
             keys: 100_000,

@@ -1,6 +1,7 @@
 //! How the replica is doing: the status, and whether it is alive and ready.
 //! Layer 3.
 
+use core::time::Duration;
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
@@ -9,7 +10,7 @@ use axum::{
     response::Response,
 };
 use operations::moment;
-use replica::{ErrorKind, LogStatus, RegionStatus, Status};
+use replica::{ErrorKind, LogStatus, Position, RegionStatus, Status};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,6 +52,9 @@ pub(crate) struct Doing {
     alarms: Vec<Alarm>,
     /// What is known of every other replica's log: the column of this region in the matrix of pairs.
     peers: Vec<Peer>,
+    /// The whole matrix: how far each replica has read each other one's log. This replica's own column is as of now, those of
+    /// the others as they have told it themselves. Replicas that were evicted are not in it.
+    pairs: Vec<Pair>,
     /// What was asked of each bucket since the start, the own one first.
     buckets: Vec<Bucket>,
     /// About what that came to, in dollars at the prices of S3, storage aside.
@@ -102,6 +106,20 @@ pub(crate) struct Peer {
     agrees: Option<bool>,
 }
 
+/// How far a replica has read another one's log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Pair {
+    /// Whose log.
+    from: String,
+    /// Who reads it.
+    to: String,
+    applied: Option<String>,
+    /// How many segments of the newest epoch are known here that it had not applied when it told so.
+    segments: u64,
+    /// How long ago it has told so, by its clock and this one: 0 where it is this replica, `null` where it has told nothing yet.
+    told_seconds: Option<f64>,
+}
+
 /// What was asked of a bucket.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Bucket {
@@ -149,6 +167,39 @@ pub(crate) fn state_of(log: &LogStatus) -> &'static str {
         (None, _, Some(lag)) if lag.is_zero() => "in_sync",
         _ => "behind",
     }
+}
+
+impl Pair {
+    fn all(status: &Status, wall_ms: u64) -> Vec<Self> {
+        let live = || status.logs.iter().filter(|log| log.evicted.is_none());
+        let pairs = live().flat_map(|reader| live().map(move |log| (reader, log)));
+        let different = pairs.filter(|(reader, log)| reader.replica != log.replica);
+        different.map(|(reader, log)| Self::new(status, wall_ms, reader, log)).collect()
+    }
+
+    fn new(status: &Status, wall_ms: u64, reader: &LogStatus, log: &LogStatus) -> Self {
+        let (applied, told) = if reader.replica == status.replica {
+            (log.applied, Some(Duration::ZERO))
+        } else {
+            let told = reader.told.iter().find(|(replica, _)| *replica == log.replica);
+            let since = (reader.cut_ms > 0).then(|| Duration::from_millis(wall_ms.saturating_sub(reader.cut_ms)));
+            (told.map(|(_, position)| *position), since)
+        };
+        Self {
+            from: log.replica.to_string(),
+            to: reader.replica.to_string(),
+            applied: applied.map(|position| position.to_string()),
+            segments: segments_between(applied, log.heard),
+            told_seconds: told.map(|told| told.as_secs_f64()),
+        }
+    }
+}
+
+/// How many segments of the newest epoch are known and not applied.
+pub(crate) fn segments_between(applied: Option<Position>, heard: Option<Position>) -> u64 {
+    let Some(heard) = heard.filter(|heard| Some(*heard) > applied) else { return 0 };
+    let first = applied.filter(|applied| applied.epoch() == heard.epoch()).map_or(0, |applied| applied.slot() + 1);
+    u64::from(heard.slot() - first) + 1
 }
 
 impl From<&RegionStatus> for Bucket {
@@ -224,6 +275,7 @@ pub(crate) async fn status(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
             not_ready: not_ready(&app, &status),
             alarms: status.alarms.iter().map(alarm).collect(),
             peers: status.logs.iter().filter(|log| log.replica != status.replica).map(Peer::new).collect(),
+            pairs: Pair::all(&status, app.wall_ms()),
             buckets: status.regions.iter().map(Bucket::from).collect(),
             cost_dollars: cost(&status),
             siblings: siblings

@@ -51,6 +51,10 @@ impl ConflictTally {
         self.0.iter().for_each(|of| of.met.store(0, Ordering::Relaxed));
     }
 
+    pub(super) fn is_any_standing(&self) -> bool {
+        self.0.iter().any(|of| of.standing.load(Ordering::Relaxed) > 0)
+    }
+
     pub(super) fn counts(&self) -> Vec<ConflictCount> {
         let count = |(kind, of): (Kind, &OfKind)| ConflictCount {
             kind,

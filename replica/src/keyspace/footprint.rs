@@ -45,16 +45,10 @@ impl Default for Footprint {
 impl Share {
     /// Of an object that is held at a path of so many bytes.
     pub(super) fn of(path: usize, object: &Object<FixedState>) -> Self {
-        let writes = |values: &[crdt_core::Write<crdt_core::Bytes>]| {
-            values.iter().map(|write| WRITE + write.value.len() as i64).sum::<i64>()
-        };
-        let (state, elements) = match object {
-            Object::GCounter(_) | Object::PnCounter(_) => (TALLY * object.tallies().len() as i64, 0),
-            Object::LwwRegister(register) => (writes(register.writes()), 0),
-            Object::MvRegister(register) => (writes(register.writes()), 0),
-            Object::OrSet(set) => (0, set.len() as i64),
-        };
-        Self { fixed: OBJECT + path as i64 + state, elements }
+        let elements = if let Object::OrSet(set) = object { set.len() as i64 } else { 0 };
+        let tallies = TALLY * object.tallies().len() as i64;
+        let writes = object.writes().iter().map(|write| WRITE + write.value.len() as i64).sum::<i64>();
+        Self { fixed: OBJECT + path as i64 + tallies + writes, elements }
     }
 }
 

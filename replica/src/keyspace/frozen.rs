@@ -55,10 +55,8 @@ fn weight(key: &ObjectKey, object: &Object<FixedState>) -> u64 {
 /// The bytes of what a register or a set holds, with 16 for each dot.
 pub(super) fn payload(object: &Object<FixedState>) -> usize {
     match object {
-        Object::GCounter(_) | Object::PnCounter(_) => 0,
-        Object::LwwRegister(register) => register.writes().iter().map(|write| 16 + write.value.len()).sum(),
-        Object::MvRegister(register) => register.writes().iter().map(|write| 16 + write.value.len()).sum(),
         Object::OrSet(set) => set.unordered().map(|(element, dots)| element.len() + 16 * dots.len()).sum(),
+        _ => object.writes().iter().map(|write| 16 + write.value.len()).sum(),
     }
 }
 

@@ -157,10 +157,8 @@ const DOT: usize = 16;
 fn removed(object: &Object<FixedState>) -> usize {
     const ELEMENT: usize = 12;
     match object {
-        Object::GCounter(_) | Object::PnCounter(_) => 0,
-        Object::LwwRegister(register) => DOT * register.writes().len(),
-        Object::MvRegister(register) => DOT * register.writes().len(),
         Object::OrSet(set) => set.unordered().map(|(element, dots)| ELEMENT + element.len() + DOT * dots.len()).sum(),
+        _ => DOT * object.writes().len(),
     }
 }
 

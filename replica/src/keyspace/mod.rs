@@ -181,6 +181,12 @@ impl Keyspace {
         self.conflicts.counts()
     }
 
+    /// True when there is a register with several live writes.
+    #[must_use]
+    pub fn has_conflicts(&self) -> bool {
+        self.conflicts.is_any_standing()
+    }
+
     /// From here on conflicts are counted as met: what there is was loaded.
     pub fn begin_counting_conflicts(&self) {
         self.conflicts.begin();

@@ -63,11 +63,9 @@ pub fn encode_part<'a, S: BuildHasher + Clone + 'a>(
         }
         put_tallies(&mut live, key, object, |tally| !tally.is_dead())?;
         dead_tallies += put_tallies(&mut dead, key, object, Tally::is_dead)?;
-        match object {
-            Object::GCounter(_) | Object::PnCounter(_) => {}
-            Object::LwwRegister(register) => put_writes(&mut live, key, register.writes())?,
-            Object::MvRegister(register) => put_writes(&mut live, key, register.writes())?,
-            Object::OrSet(set) => put_elements(&mut live, key, &set.sorted())?,
+        put_writes(&mut live, key, object.writes())?;
+        if let Object::OrSet(set) = object {
+            put_elements(&mut live, key, &set.sorted())?;
         }
     }
     let rows = live.rows();
@@ -154,11 +152,7 @@ fn bases<'a, S: BuildHasher + Clone + 'a>(
         if let Object::OrSet(set) = object {
             set.sorted().into_iter().flat_map(|(_, dots)| dots).for_each(|dot| visit(*dot));
         }
-        let writes = match object {
-            Object::LwwRegister(register) => register.writes(),
-            Object::MvRegister(register) => register.writes(),
-            _ => &[],
-        };
+        let writes = object.writes();
         writes.iter().for_each(|write| visit(write.dot));
         time = writes.iter().fold(time, |time, write| time.max(write.timestamp));
     }

@@ -1,7 +1,7 @@
 //! Hints: "look now".
 //! Layer 0.
 
-use core::fmt;
+use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use super::Answer;
@@ -22,6 +22,23 @@ pub trait Hints: Send + Sync + fmt::Debug {
     fn trouble(&self) -> Option<String> {
         None
     }
+
+    /// What is known of the queue, from a source that is one. It does no I/O either.
+    fn look(&self) -> Option<QueueLook> {
+        None
+    }
+}
+
+/// What a queue that hints come from says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueLook {
+    /// What it is called.
+    pub name: String,
+    /// How long the oldest of the messages that came last had waited in it; nothing when none came.
+    pub oldest: Duration,
+    /// How many messages could not be understood and lie in its dead-letter queue, the last time that this was asked; `None`
+    /// when there is no such queue, or it may not be asked, or it has not answered yet.
+    pub dead: Option<u64>,
 }
 
 /// A shared source is a source.
@@ -36,6 +53,10 @@ impl<H: Hints + ?Sized> Hints for Arc<H> {
 
     fn trouble(&self) -> Option<String> {
         (**self).trouble()
+    }
+
+    fn look(&self) -> Option<QueueLook> {
+        (**self).look()
     }
 }
 

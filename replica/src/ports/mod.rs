@@ -17,7 +17,7 @@ pub use bucket::{
 };
 pub use clock::Clock;
 pub use entropy::Entropy;
-pub use hints::{Hint, Hints};
+pub use hints::{Hint, Hints, QueueLook};
 
 /// What a port gives back: a future that the engine polls. Dropping it at any time is allowed, and is how a crash looks.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

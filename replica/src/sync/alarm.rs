@@ -21,13 +21,23 @@ pub(crate) struct Alarms {
     /// Whose alarms, for the log.
     replica: ReplicaName,
     standing: Mutex<BTreeMap<String, Ended>>,
+    quarantined: Mutex<Quarantined>,
     /// Objects whose time was too far in the future.
     ahead: AtomicU64,
 }
 
+/// What was wrong with what logs hold.
+#[derive(Debug, Default)]
+struct Quarantined {
+    /// The last of it, by its place.
+    last: BTreeMap<String, Ended>,
+    /// How often it was something new, by kind.
+    counts: BTreeMap<&'static str, u64>,
+}
+
 impl Alarms {
     pub(crate) fn new(replica: ReplicaName) -> Self {
-        Self { replica, standing: Mutex::default(), ahead: AtomicU64::new(0) }
+        Self { replica, standing: Mutex::default(), quarantined: Mutex::default(), ahead: AtomicU64::new(0) }
     }
 
     pub(crate) const fn replica(&self) -> &ReplicaName {
@@ -40,8 +50,27 @@ impl Alarms {
         let before =
             self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(place.to_owned(), ended.clone());
         if before.as_ref() != Some(&ended) {
-            tracing::warn!(replica = %self.replica, place, kind = ended.0.name(), "{}", ended.1);
+            tracing::warn!(replica = %self.replica, place, outcome = ended.0.name(), "{}", ended.1);
+            self.quarantine(place, &ended);
         }
+    }
+
+    /// Counts an object of a log that cannot be applied: once, however often it is read, and whatever comes between.
+    fn quarantine(&self, place: &str, ended: &Ended) {
+        let is_held_back = matches!(ended.0, ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::LostHistory);
+        if !(is_held_back && place.starts_with("log ")) {
+            return;
+        }
+        let mut quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        if quarantined.last.insert(place.to_owned(), ended.clone()).as_ref() != Some(ended) {
+            *quarantined.counts.entry(ended.0.name()).or_default() += 1;
+        }
+    }
+
+    /// How many objects of logs could not be applied, by the kind of what was wrong.
+    pub(crate) fn quarantined(&self) -> Vec<(&'static str, u64)> {
+        let quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        quarantined.counts.iter().map(|(reason, count)| (*reason, *count)).collect()
     }
 
     /// There is an answer from there again. What was wrong with what it holds may still be.

@@ -10,6 +10,33 @@ use std::sync::{
 use super::delays::{Delays, REQUEST_DELAYS_MS};
 use crate::ports::{Outcome, Request};
 
+/// What came of a create of which it was not known whether it had its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Resolution {
+    /// The next attempt created the object: the one before had not.
+    Created,
+    /// The next attempt found an object there: nearly always the one that was to be created.
+    Exists,
+    /// It was given up.
+    GivenUp,
+}
+
+impl Resolution {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Created, Self::Exists, Self::GivenUp];
+
+    /// Its word, for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Exists => "exists",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 /// How many requests were made of a bucket, and what they moved.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
@@ -17,6 +44,7 @@ pub(crate) struct Asked {
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
     repeated: AtomicU64,
+    resolved: [AtomicU64; Resolution::ALL.len()],
 }
 
 /// What came of the requests of one kind.
@@ -58,6 +86,15 @@ impl Asked {
 
     pub(crate) fn received(&self, bytes: usize) {
         self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// It is known by now what came of a create, or nobody asks any more.
+    pub(crate) fn resolve(&self, resolution: Resolution) {
+        self.resolved[resolution as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn resolved(&self) -> Vec<(Resolution, u64)> {
+        Resolution::ALL.into_iter().zip(self.resolved.iter().map(|count| count.load(Ordering::Relaxed))).collect()
     }
 
     /// A request is made once more.

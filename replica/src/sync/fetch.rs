@@ -161,7 +161,11 @@ impl Engine {
         }
         self.after_applying(&mut state);
         drop(state);
-        tracing::info!(replica = %self.own.name, peer = %shelf.name, %position, parts, "snapshot merged");
+        let (src, dst) = (&shelf.name, &self.own.name);
+        tracing::info!(
+            replica = %dst, sync_id = %format_args!("{src}/{position}"), %src, %dst, key = self.keys.manifest(src, position), outcome = "merged",
+            parts, "snapshot merged"
+        );
         Ok(true)
     }
 

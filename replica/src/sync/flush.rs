@@ -60,7 +60,11 @@ impl Engine {
             }
             self.outbox.written();
             self.durable.rise(position);
-            tracing::debug!(replica = %self.own.name, %position, bytes = bytes.len(), "segment written");
+            let (src, dst) = (&self.own.name, &**self.own.store.region());
+            tracing::debug!(
+                replica = %src, sync_id = %format_args!("{src}/{position}"), %src, dst, key, outcome = "written", bytes = bytes.len(),
+                "segment written"
+            );
         }
         Ok(())
     }
@@ -144,7 +148,10 @@ impl Engine {
         let Some(hash) = hash_of(&bytes) else { return Err(Error::new(ErrorKind::Invalid, "an object has a trailer")) };
         state.log_bytes += bytes.len() as u64;
         state.passed_own(&header, hash, cut, &evictions)?;
-        tracing::debug!(replica = %self.own.name, %position, paths = cut.rows.len(), bytes = bytes.len(), "segment cut");
+        let (src, paths) = (&self.own.name, cut.rows.len());
+        tracing::debug!(
+            replica = %src, sync_id = %format_args!("{src}/{position}"), %src, key, outcome = "cut", paths, bytes = bytes.len(), "segment cut"
+        );
         self.outbox.push(Waiting { position, key, bytes });
         if is_planted(Mutant::AckBeforeDurable) {
             self.durable.rise(position);

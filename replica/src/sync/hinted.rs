@@ -65,7 +65,7 @@ impl Engine {
             None if hint.key.is_none() => Hinted::Nameless,
             _ => Hinted::Foreign,
         };
-        tracing::debug!(replica = %self.own.name, key = hint.key.as_deref(), kind = hinted.name(), "hinted");
+        tracing::debug!(replica = %self.own.name, key = hint.key.as_deref(), outcome = hinted.name(), "hinted");
         self.hinted.count(hinted);
     }
 }

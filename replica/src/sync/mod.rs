@@ -30,6 +30,7 @@ mod store;
 mod takeover;
 
 pub(crate) use asked::Answers;
+pub use asked::Resolution;
 pub use delays::{APPLY_DELAYS_MS, Delays, REQUEST_DELAYS_MS};
 pub(crate) use engine::Engine;
 pub use evict::EvictedLog;

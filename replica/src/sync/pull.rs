@@ -206,8 +206,11 @@ impl Puller {
         }
         engine.after_applying(&mut state);
         drop(state);
-        let (paths, position) = (segment.row_count(), header.position);
-        tracing::debug!(replica = %engine.own.name, peer = %header.replica, %position, paths, bytes, "segment applied");
+        let (src, dst, position, paths) = (&header.replica, &engine.own.name, header.position, segment.row_count());
+        tracing::debug!(
+            replica = %dst, sync_id = %format_args!("{src}/{position}"), %src, %dst, key = engine.keys.log(src, position),
+            outcome = "applied", paths, bytes, "segment applied"
+        );
         Ok(true)
     }
 

@@ -266,7 +266,11 @@ impl Engine {
         let written = manifest.parts.iter().filter(|part| part.written == manifest.position);
         let (position, parts) = (manifest.position, manifest.parts.len());
         let (count, bytes) = written.fold((0, 0), |(count, bytes), part| (count + 1, bytes + part.bytes));
-        tracing::info!(replica = %self.own.name, %position, parts, written = count, bytes, "snapshot taken");
+        let (src, dst) = (&self.own.name, &**self.own.store.region());
+        tracing::info!(
+            replica = %src, sync_id = %format_args!("{src}/{position}"), %src, dst, key = self.keys.manifest(src, position), outcome = "written",
+            parts, written = count, bytes, "snapshot taken"
+        );
         frozen.keep();
         self.keep(&manifest, log_bytes);
         self.compare.raise();

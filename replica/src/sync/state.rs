@@ -45,6 +45,8 @@ pub(crate) struct LogKnowledge {
     pub(crate) evicted: Option<Evicted>,
     /// When, by the clock that never goes back, something new of it was applied last.
     pub(crate) contact: Option<Duration>,
+    /// How far its replica had applied each log when it wrote the last object that was applied here.
+    pub(crate) told: Frontier,
     /// When its bucket last answered a request for it.
     pub(crate) answered: Option<Duration>,
     /// How many objects of it were read, and how many bytes they had.
@@ -72,6 +74,8 @@ pub(crate) struct State {
     pub(crate) evictions: BTreeMap<ReplicaId, Eviction>,
     /// Set when somebody has acknowledged more: something may be purged.
     pub(crate) purge_due: bool,
+    /// Segments that were read and had been applied already.
+    pub(crate) doubled: u64,
     /// Bytes of log that were applied or written, ever: what tells when a snapshot is due.
     pub(crate) log_bytes: u64,
 }
@@ -185,6 +189,7 @@ impl State {
     /// [`ErrorKind::LostHistory`] when the segment does not follow what has been applied; nothing is merged.
     pub(crate) fn apply(&mut self, keyspace: &Keyspace, segment: &Segment) -> Result<(), Error> {
         if self.applied.frontier.covers(segment.dot()) {
+            self.doubled += 1;
             return Ok(());
         }
         self.check_chain(segment.header())?;
@@ -274,6 +279,7 @@ impl State {
         let log = self.logs.entry(dot.replica).or_default();
         log.hash = Some(hash);
         log.wall_ms = header.wall_ms;
+        log.told.clone_from(&header.frontier);
         self.purge_due |= !log.ack.covers_all(&header.ack);
         log.ack.join(&header.ack);
         if changes {

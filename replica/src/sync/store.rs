@@ -2,12 +2,18 @@
 //! Layer 4.
 
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use crdt_core::planted::{Mutant, Point, is_planted, reached};
 
-use super::{alarm::Alarms, asked::Asked};
+use super::{
+    alarm::Alarms,
+    asked::{Asked, Resolution},
+};
 use crate::{
     error::{Error, ErrorKind},
     log::DecodeError,
@@ -73,11 +79,28 @@ impl Store {
 
     /// Creates the object. [`Created::Exists`] may mean an earlier attempt of this very call: read it back.
     pub(crate) async fn create(&self, key: &str, body: &Bytes, patience: Patience) -> Result<Created, Error> {
-        self.repeat(Request::Create, key, patience, || {
+        let is_open = AtomicBool::new(false);
+        let created = self.repeat(Request::Create, key, patience, || {
             self.asked.sent(body.len());
-            self.bucket.create(key, body.clone())
-        })
-        .await
+            let create = self.bucket.create(key, body.clone());
+            let is_open = &is_open;
+            async move {
+                let created = create.await;
+                if created.as_ref().is_err_and(|error| error.outcome == Outcome::Indeterminate) {
+                    is_open.store(true, Ordering::Relaxed);
+                }
+                created
+            }
+        });
+        let created = created.await;
+        if is_open.into_inner() {
+            self.asked.resolve(match created {
+                Ok(Created::New) => Resolution::Created,
+                Ok(Created::Exists) => Resolution::Exists,
+                Err(_) => Resolution::GivenUp,
+            });
+        }
+        created
     }
 
     pub(crate) async fn get(&self, key: &str, patience: Patience) -> Result<Option<Bytes>, Error> {
@@ -186,7 +209,8 @@ impl Store {
                 let trouble = trouble.get_or_insert_with(|| Trouble { store: self, place: format!("{name} {key}") });
                 self.alarms.raise(&trouble.place, &self.failure(name, key, error));
             } else {
-                tracing::debug!(replica = %self.alarms.replica(), region = &*self.region, what = name, key, "a request is repeated: {error}");
+                let (replica, region, outcome) = (self.alarms.replica(), &*self.region, error.outcome.name());
+                tracing::debug!(%replica, region, what = name, key, outcome, "a request is repeated: {error}");
             }
             if slow {
                 wait = wait.max(WAIT_MAX / 8);

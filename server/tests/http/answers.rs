@@ -280,6 +280,19 @@ fn the_status_tells_of_peers_buckets_and_readiness() {
     let status = eu.get("/v1/status").ok();
     assert_eq!((&status["region"], &status["replica"]), (&json!("eu-west-1"), &json!("eu-west-1")));
     assert_eq!(status["peers"][0]["replica"], "us-east-1");
+    // Of the two columns of the matrix one is its own, and the other is what that replica has told.
+    let pair = |from: &str, to: &str| {
+        let pairs = status["pairs"].as_array().expect("pairs");
+        assert_eq!(pairs.len(), 2, "{status}");
+        pairs.iter().find(|pair| pair["from"] == from && pair["to"] == to).expect("a pair").clone()
+    };
+    let own = pair("us-east-1", "eu-west-1");
+    assert_eq!(
+        (&own["applied"], &own["segments"], &own["told_seconds"]),
+        (&status["peers"][0]["applied"], &json!(0), &json!(0.0))
+    );
+    let theirs = pair("eu-west-1", "us-east-1");
+    assert!(theirs["told_seconds"].as_f64().is_some_and(|told| told < 60.0), "{theirs}");
     assert_eq!(status["buckets"][0]["region"], "eu-west-1");
     assert!(status["buckets"][1]["gets"].as_u64() > Some(0), "{status}");
     assert!(status["cost_dollars"].as_f64() > Some(0.0), "{status}");

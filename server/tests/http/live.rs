@@ -226,6 +226,24 @@ fn a_watch_ends_when_the_server_stops_or_its_replica_does() {
     reader.until("closing");
 }
 
+/// A balancer wants its connections back: nothing is missed by whoever goes on.
+#[test]
+fn a_watch_that_has_lasted_long_enough_ends_and_goes_on() {
+    let mut short = options();
+    short.limits.watch = Some(Duration::from_millis(300));
+    let server = Running::start(builder("eu-west-1", &Moody::new()), short);
+    server.post("/v1/ops", &add("w/a", 1)).ok();
+    let mut first = Reader::open(server.address, "w/", None);
+    let seen = first.until("closing");
+    assert_eq!(seen.iter().map(|event| &*event.name).collect::<Vec<_>>(), ["snapshot", "closing"]);
+    first.connection.until(&mut first.come, |come| come.ends_with("0\r\n\r\n"));
+    server.post("/v1/ops", &add("w/a", 1)).ok();
+    let mut second = Reader::open(server.address, "w/", seen[0].id.as_deref());
+    let seen = second.until("closing");
+    assert_eq!((&*seen[0].name, &seen[0].data["value"]), ("change", &json!(2)));
+    assert_eq!(seen.len(), 2);
+}
+
 #[test]
 fn whoever_goes_away_is_forgotten() {
     let mut options = options();

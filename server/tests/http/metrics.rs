@@ -80,6 +80,14 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert!(is("apply_delay_seconds_sum{peer=\"us-east-1\"}") < 60.0);
     assert_eq!(["gc_deleted_total", "orphans", "clock_refusals_total", "fenced"].map(is), [0.0; 4]);
     assert!(is("hlc_skew_seconds") < 60.0);
+    assert_eq!(is("duplicates_total{source=\"segment\"}"), 0.0);
+    let ambiguous =
+        |resolution| is(&format!("store_ambiguous_puts_total{{region=\"eu-west-1\",resolution=\"{resolution}\"}}"));
+    assert_eq!(["created", "exists", "given_up"].map(ambiguous), [0.0; 3]);
+    // Of these there is nothing: no queue is asked, and nothing is damaged.
+    for family in ["dlq_messages", "queue_oldest_age_seconds", "quarantined_objects"] {
+        assert!(answer.text().contains(&format!("# TYPE archipelago_{family} ")), "{family}");
+    }
     assert!(is("gc_unacknowledged_segments{peer=\"us-east-1\"}") <= 1.0);
     // What is kept is nobody's business who looks after processes.
     assert!(!answer.text().contains("secret"));
@@ -143,14 +151,35 @@ fn the_rules_for_alarms_name_what_is_there() {
             assert!(KINDS.iter().any(|known| known.name() == kind), "{line}");
         }
         for label in line.split("$labels.").skip(1).filter_map(|after| after.split(' ').next()) {
-            assert!(["kind", "peer", "by", "region", "type"].contains(&label), "{line}");
+            assert!(["kind", "peer", "by", "region", "type", "queue"].contains(&label), "{line}");
             let is_label = found.keys().any(|sample| sample.contains(&format!("{label}=\"")));
-            assert!(is_label || label == "kind", "{line}");
+            assert!(is_label || ["kind", "queue"].contains(&label), "{line}");
         }
     }
     assert!(named.len() >= 12, "{named:?}");
     let count = |what: &str| rules.matches(what).count();
     assert!(["expr: ", "severity: ", "summary: ", "do: "].iter().all(|field| count(field) == count("- alert: ")));
+}
+
+/// Each panel rests on metrics that are there, too.
+#[test]
+fn the_dashboard_names_what_is_there() {
+    let dashboard: serde_json::Value = serde_json::from_str(include_str!("../../../docs/grafana.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    let asked: Vec<&str> = targets.map(|target| target["expr"].as_str().expect("a query")).collect();
+    assert!(asked.len() >= 10, "{asked:?}");
+    let server = Running::alone();
+    let text = server.get("/metrics").text().to_owned();
+    for query in asked {
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names: Vec<&str> = words.filter(|word| word.starts_with("archipelago_")).collect();
+        assert!(!names.is_empty(), "{query}");
+        for name in names {
+            let family = ["_total", "_bucket"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
+            assert!(text.contains(&format!("# TYPE {family} ")), "{query}");
+        }
+    }
 }
 
 /// However much is kept and asked for, the metrics are as many.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
-use replica::ports::{BucketError, Hint};
+use replica::ports::{BucketError, Hint, QueueLook};
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, sleep, sleep_until, timeout_at},
@@ -32,6 +32,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a message that may be deleted waits for others to be deleted with it.
 const LINGER: Duration = Duration::from_millis(100);
+
+/// How often dead letters are counted.
+const COUNTED_EVERY: Duration = Duration::from_secs(300);
 
 /// How often deleting is tried. What is still there then comes again.
 const DELETIONS_MAX: u32 = 5;
@@ -52,6 +55,10 @@ pub(super) struct Shared {
     /// What may not be or cannot be done, since when, and why.
     troubles: Mutex<BTreeMap<Work, (String, String)>>,
     poisoned: AtomicU64,
+    /// How long the oldest of the messages that came last had waited, in milliseconds.
+    oldest_ms: AtomicU64,
+    /// How many dead letters there were when this was last asked.
+    dead: Mutex<Option<u64>>,
     start: Instant,
 }
 
@@ -82,6 +89,8 @@ impl Shared {
             name: queue.url().name().to_owned(),
             troubles: Mutex::default(),
             poisoned: AtomicU64::new(0),
+            oldest_ms: AtomicU64::new(0),
+            dead: Mutex::default(),
             start: Instant::now(),
         }
     }
@@ -90,6 +99,11 @@ impl Shared {
         let troubles = lock(&self.troubles);
         let (work, (since, why)) = troubles.first_key_value()?;
         Some(format!("queue {}: since {since} {}: {why}", self.name, work.says()))
+    }
+
+    pub(super) fn look(&self) -> QueueLook {
+        let oldest = Duration::from_millis(self.oldest_ms.load(Ordering::Relaxed));
+        QueueLook { name: self.name.clone(), oldest, dead: *lock(&self.dead) }
     }
 
     fn fails(&self, work: Work, error: &BucketError) {
@@ -139,6 +153,9 @@ pub(super) async fn receive(
         };
         shared.works(Work::Receive);
         pause = PAUSE_MIN;
+        let now_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
+        let oldest_ms = messages.iter().map(|message| now_ms.saturating_sub(message.sent_ms)).max();
+        shared.oldest_ms.store(oldest_ms.unwrap_or(0), Ordering::Relaxed);
         for message in messages {
             let keys: Vec<Option<String>> = match event::parse(&message.body, &sources) {
                 Ok(Told::Created(keys)) => keys.into_iter().map(Some).collect(),
@@ -260,6 +277,22 @@ async fn extend(queue: &Queue, shared: &Shared) {
     }
 }
 
+/// Asks for ever how many dead letters there are. Who may not know does without.
+pub(super) async fn count_dead_letters(queue: Arc<Queue>, shared: Arc<Shared>) {
+    let mut dead_letters = None;
+    loop {
+        if dead_letters.is_none() {
+            dead_letters = queue.dead_letters().await.ok().flatten();
+        }
+        let counted = match &dead_letters {
+            Some(dead_letters) => dead_letters.state().await.ok().map(|state| state.waiting + state.under_way),
+            None => None,
+        };
+        *lock(&shared.dead) = counted;
+        sleep(COUNTED_EVERY).await;
+    }
+}
+
 /// Warns of the first, the second, the fourth, and so on: a flood of them is no flood of lines.
 fn warn_of_poison(shared: &Shared, message: &Received, poison: event::Poison) {
     let poisoned = shared.poisoned.fetch_add(1, Ordering::Relaxed) + 1;
@@ -290,10 +323,13 @@ fn with_causes(error: &BucketError) -> String {
     says
 }
 
-/// The time, as people read it.
 #[expect(clippy::disallowed_methods, reason = "it is shown to people and decides nothing")]
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time, as people read it.
 fn now() -> String {
-    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let time = DateTime::from_secs(i64::try_from(seconds).unwrap_or(0));
+    let time = DateTime::from_secs(i64::try_from(since_epoch().as_secs()).unwrap_or(0));
     time.fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }

@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use replica::ports::{Answer, Hint, Hints};
+use replica::ports::{Answer, Hint, Hints, QueueLook};
 use tokio::{
     sync::{self, mpsc},
     task::JoinHandle,
@@ -55,13 +55,13 @@ const HINTS_WAITING: usize = 256;
 ///
 /// # Cost
 ///
-/// While nothing happens one request in 20 seconds: 4,320 a day. A request for at most ten messages, and one for
+/// While nothing happens one request in 20 seconds, and one in 5 minutes to count dead letters: 4,608 a day. A request for at most ten messages, and one for
 /// deleting up to ten. Memory: at most 64 messages are under way, and ten bodies of at most 1 MiB are held at a time.
 pub struct SqsHints {
     hints: sync::Mutex<mpsc::Receiver<Hint>>,
     finished: mpsc::Sender<Handle>,
     shared: Arc<Shared>,
-    loops: [JoinHandle<()>; 2],
+    loops: [JoinHandle<()>; 3],
 }
 
 impl SqsHints {
@@ -79,8 +79,9 @@ impl SqsHints {
         let (finished, to_delete) = mpsc::channel(HINTS_WAITING);
         let (shared, queue) = (Arc::new(Shared::new(&queue)), Arc::new(queue));
         let receive = listener::receive(queue.clone(), sources, shared.clone(), tell, finished.clone());
-        let keep = listener::keep(queue, shared.clone(), to_delete);
-        let loops = [tokio::spawn(receive), tokio::spawn(keep)];
+        let keep = listener::keep(queue.clone(), shared.clone(), to_delete);
+        let count = listener::count_dead_letters(queue, shared.clone());
+        let loops = [tokio::spawn(receive), tokio::spawn(keep), tokio::spawn(count)];
         Self { hints: sync::Mutex::new(hints), finished, shared, loops }
     }
 }
@@ -120,6 +121,10 @@ impl Hints for SqsHints {
 
     fn trouble(&self) -> Option<String> {
         self.shared.trouble()
+    }
+
+    fn look(&self) -> Option<QueueLook> {
+        Some(self.shared.look())
     }
 }
 

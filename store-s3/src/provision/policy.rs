@@ -118,14 +118,20 @@ fn collector(site: &Place) -> Vec<Value> {
 }
 
 fn consumer(site: &Place, account: &str) -> Option<Vec<Value>> {
-    Some(vec![json!({
-        "Sid": "ReceiveHints", "Effect": "Allow",
-        "Action": [
-            "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes",
-            "sqs:GetQueueUrl"
-        ],
-        "Resource": site.queue_arn(account)?
-    })])
+    Some(vec![
+        json!({
+            "Sid": "ReceiveHints", "Effect": "Allow",
+            "Action": [
+                "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes",
+                "sqs:GetQueueUrl"
+            ],
+            "Resource": site.queue_arn(account)?
+        }),
+        json!({
+            "Sid": "CountDeadLetters", "Effect": "Allow", "Action": ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
+            "Resource": site.dead_letters_arn(account)?
+        }),
+    ])
 }
 
 fn operator(site: &Place, account: &str) -> Option<Vec<Value>> {
