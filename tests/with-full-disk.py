@@ -1,5 +1,5 @@
-"""A server whose disk is full: writes go on in memory and say that they are not durable and why, then they are refused; when there is
-room again all that was accepted is there, also behind a kill. Run by with-full-disk.sh, which lets it mount."""
+"""A server whose disk is full: writes go on in memory and say that they are not durable and why; when there is room again all that
+was accepted is there, also behind a kill. Run by with-full-disk.sh, which lets it mount."""
 
 import base64
 import pathlib

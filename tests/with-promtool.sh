@@ -12,7 +12,7 @@ if [[ ! -x $promtool ]]; then
     fetch() { (cd "$tools" && timeout 300 apt-get --quiet --quiet download prometheus >&2); }
     as_root=()
     [[ $(id -u) == 0 ]] || as_root=(sudo --non-interactive)
-    if ! { command -v apt-get >/dev/null && { fetch || { "${as_root[@]}" apt-get --quiet --quiet update >&2 && fetch; }; }; }; then
+    if ! { command -v apt-get >/dev/null && { fetch || { timeout 300 "${as_root[@]}" apt-get --quiet --quiet update >&2 && fetch; }; }; }; then
         echo "there is no promtool, and it cannot be fetched here: install Prometheus" >&2
         exit 1
     fi

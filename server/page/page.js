@@ -127,18 +127,19 @@ function showMatrix() {
   for (const { status } of regions.values()) for (const peer of status?.peers ?? []) others.add(regionOf(peer.replica));
   const told = pairs();
   const rows = [...new Set([...names, ...[...others].sort()])];
-  names.push(...[...told.keys()].filter((to) => !regions.has(to)).sort());
+  const silent = [...others].filter((to) => !regions.has(to)).sort();
+  names.push(...silent);
   const head = make("tr", {}, make("th", { scope: "col" }, "from \\ to"), ...names.map((name) => make("th", { scope: "col" }, name)));
   by("matrix").tHead.replaceChildren(head);
   by("matrix").tBodies[0].replaceChildren(...rows.map((from) => make("tr", {}, make("th", { scope: "row" }, from),
-    ...names.map((to) => regions.has(to) ? cell(from, to) : toldCell(told.get(to).get(from))))));
+    ...names.map((to) => regions.has(to) ? cell(from, to) : toldCell(told.get(to)?.get(from))))));
 }
 
 // How far those have read whose servers nobody has named: what they have told the own replica, by reader and log.
 function pairs() {
   const told = new Map();
   const own = [...regions.values()].find(({ origin }) => origin === "");
-  for (const pair of own?.status?.pairs ?? []) {
+  for (const pair of (own?.failed ? null : own?.status?.pairs) ?? []) {
     const to = regionOf(pair.to);
     if (!told.has(to)) told.set(to, new Map());
     told.get(to).set(regionOf(pair.from), pair);
@@ -219,7 +220,9 @@ function showPeers(own) {
     make("td", { class: peer.agrees === false ? "bad" : peer.state === "in_sync" ? "good" : "warn" },
       peer.agrees === false ? "differs!" : words[peer.state]),
     make("td", {}, since(peer.written, own.now)), make("td", {}, peer.applied ?? "-")));
-  by("peers").tBodies[0].replaceChildren(...rows);
+  const here = make("tr", {}, make("td", { class: "path" }, own.replica), make("td", { class: own.ended ? "bad" : "good" },
+    own.ended ? own.ended.kind : "this one"), make("td", {}, own.pending_bytes ? "now" : "-"), make("td", {}, own.durable));
+  by("peers").tBodies[0].replaceChildren(here, ...rows);
 }
 
 // What a replica complains of. Of other regions that it does not reach it complains in many ways, and once is enough.

@@ -9,7 +9,7 @@ use std::sync::{
 use replica::{Dot, Position, Replica, Status, SystemClock, Token, Written, ports::Clock};
 use tokio::sync::watch;
 
-use crate::{boards::Boards, hub::Hubs, keys::Keys, meter::Meter, options::Options, rate::Rate};
+use crate::{boards::Boards, body::Bodies, hub::Hubs, keys::Keys, meter::Meter, options::Options, rate::Rate};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -18,6 +18,7 @@ pub(crate) struct App {
     pub(crate) clock: SystemClock,
     pub(crate) meter: Meter,
     pub(crate) rate: Option<Rate>,
+    pub(crate) bodies: Bodies,
     pub(crate) keys: Keys,
     pub(crate) boards: Boards,
     pub(crate) hubs: Hubs,
@@ -39,6 +40,7 @@ impl App {
         Self {
             keys: Keys::recover(&replica, options.limits.keys, options.limits.keys_kept),
             rate: options.limits.requests_per_second.map(Rate::new),
+            bodies: Bodies::new(&options.limits),
             meter: Meter::default(),
             boards: Boards::default(),
             hubs: Hubs::new(),

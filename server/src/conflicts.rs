@@ -21,7 +21,6 @@ use utoipa::ToSchema;
 use crate::{
     answer::{Covered, aside, json},
     app::App,
-    body::object,
     changed::{Changed, answer},
     describe::{Durable, Frontier, Paging, Prefix},
     problem::{Problem, Shown as ProblemShown},
@@ -171,7 +170,7 @@ pub(crate) async fn resolve(
     body: Body,
 ) -> Result<Response, Problem> {
     let durable = Parameters::read(&uri, &["durable"])?.flag("durable")?;
-    let resolution: Resolution = object("a resolution", body, &headers, &app.options.limits).await?;
+    let resolution: Resolution = app.bodies.object("a resolution", body, &headers).await?;
     check_path(&resolution.path).map_err(|invalid| Problem::invalid(invalid.to_string()))?;
     let kind = match resolution.kind.parse::<Kind>() {
         Ok(kind @ (Kind::LwwRegister | Kind::MvRegister)) => kind,

@@ -1,8 +1,14 @@
 //! The body of `POST /v1/ops`: one operation, an array of them, or a line for each.
 //! Layer 1.
 
+use core::fmt;
+
 use axum::http::{HeaderMap, StatusCode, header};
 use operations::{Operation, Texts, Wrong};
+use serde::{
+    Deserializer as _,
+    de::{Error as _, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::problem::Problem;
@@ -55,11 +61,13 @@ pub(crate) fn operations(form: Form, body: &[u8], limit: usize) -> Result<Operat
             }
         }
         Form::Json if first(body) == Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_slice(body)
-                .map_err(|error| Problem::invalid(format!("not an array of operations: {error}")))?;
-            for (number, item) in items.into_iter().enumerate() {
-                read.push(item.get().as_bytes(), limit, || format!("operation {}", number + 1))?;
+            let mut array = Array { read: &mut read, limit, wrong: None };
+            let mut text = serde_json::Deserializer::from_slice(body);
+            let whole = text.deserialize_seq(&mut array).and_then(|()| text.end());
+            if let Some(wrong) = array.wrong {
+                return Err(wrong);
             }
+            whole.map_err(|error| Problem::invalid(format!("not an array of operations: {error}")))?;
         }
         Form::Json => read.push(body, limit, || "the operation".to_owned())?,
     }
@@ -79,6 +87,34 @@ impl Operations {
         let operation = Operation::parse(text, &mut self.texts)
             .map_err(|Wrong { column, says }| Problem::invalid(format!("{}, column {column}: {says}", name())))?;
         self.operations.push(operation);
+        Ok(())
+    }
+}
+
+/// An array of operations, which is read no further than to the first that is wrong or one too many: however many there are, they
+/// take no memory.
+struct Array<'a> {
+    read: &'a mut Operations,
+    limit: usize,
+    wrong: Option<Problem>,
+}
+
+impl<'de> Visitor<'de> for &mut Array<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            number += 1;
+            if let Err(wrong) = self.read.push(item.get().as_bytes(), self.limit, || format!("operation {number}")) {
+                self.wrong = Some(wrong);
+                return Err(A::Error::custom("it is read no further"));
+            }
+        }
         Ok(())
     }
 }
@@ -117,6 +153,9 @@ mod tests {
             (Form::Json, "{\"op\":\"add\"", "column 11: EOF"),
             (Form::Json, &format!("[{ADD}"), "not an array of operations: EOF"),
             (Form::Json, &format!("[{ADD},{ADD},{ADD},{ADD}]"), "at most 3 operations"),
+            (Form::Json, &format!("[{ADD},{ADD},{ADD},{ADD},]]"), "at most 3 operations"),
+            (Form::Json, &format!("[{ADD},7,]]"), "operation 2, column 1: expected an object"),
+            (Form::Json, &format!("[{ADD}] [{ADD}]"), "not an array of operations: trailing characters"),
             (Form::Json, &format!("{ADD}\n{ADD}"), "trailing characters"),
             (Form::Lines, &format!("{ADD}\n[{ADD}]"), "line 2, column 1: expected an object"),
             (Form::Lines, &format!("{ADD}\n\n{{}}"), "line 3, column 2: missing field `op`"),

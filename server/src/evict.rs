@@ -16,7 +16,6 @@ use utoipa::ToSchema;
 use crate::{
     answer::json,
     app::App,
-    body::object,
     problem::{Problem, Shown as ProblemShown},
     text::Parameters,
 };
@@ -63,7 +62,7 @@ pub(crate) async fn evict(
     body: Body,
 ) -> Result<Response, Problem> {
     Parameters::read(&uri, &[])?;
-    let eviction: Eviction = object("an eviction", body, &headers, &app.options.limits).await?;
+    let eviction: Eviction = app.bodies.object("an eviction", body, &headers).await?;
     let at = eviction.at.as_deref().map(|at| {
         position(at)
             .ok_or_else(|| Problem::invalid("a position is two times eight hexadecimal digits, as 65a1b2c3/0000000f"))

@@ -97,6 +97,7 @@ pub(crate) async fn watch(
         hub,
         state,
         has_begun: false,
+        has_told: false,
     };
     let events = unfold(stream, |mut stream| async move {
         let bytes = stream.next().await?;
@@ -120,6 +121,8 @@ struct Stream {
     prefix: Box<str>,
     state: Place,
     has_begun: bool,
+    /// True when it was told of a change.
+    has_told: bool,
 }
 
 /// Where a reader is.
@@ -161,14 +164,16 @@ impl Stream {
                 }
                 Place::Live(place) => *place,
             };
-            // Not in a snapshot, which would begin anew.
-            if self.ends.is_some_and(|ends| Instant::now() >= ends) {
+            // Not within a snapshot, which would begin anew; nor before whoever came back has got anything.
+            let has_lasted = self.ends.is_some_and(|ends| Instant::now() >= ends);
+            if has_lasted && self.has_told {
                 return Some(self.close());
             }
             self.news.borrow_and_update();
             match self.hub.next(place) {
                 Next::Event(number, bytes) => {
                     self.state = Place::Live(number);
+                    self.has_told = true;
                     return Some(bytes);
                 }
                 Next::Lagged => {
@@ -177,6 +182,7 @@ impl Stream {
                     return Some(event("lagged", None, &json!({})));
                 }
                 Next::Ended => return Some(self.close()),
+                Next::Nothing if has_lasted => return Some(self.close()),
                 Next::Nothing => {}
             }
             let heartbeat = self.app.options.limits.heartbeat;

@@ -60,7 +60,11 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     text.gauge("behind", "1 while less has come back than was seen before the start.", u8::from(status.is_behind));
     text.gauge("incarnation", "The epoch in which the own log is written.", status.durable.epoch());
     let fenced = status.ended.as_ref().is_some_and(|(kind, _)| *kind == replica::ErrorKind::Fenced);
-    text.gauge("fenced", "1 when another process has taken the log over.", u8::from(fenced));
+    text.counter(
+        "fenced",
+        "Times that another process has taken the log over: at most one, which ends this one.",
+        u8::from(fenced),
+    );
     text.gauge("ended", "1 when nothing can be written here any more.", u8::from(status.ended.is_some()));
     text.gauge("dead_tallies", "Deleted counters that wait to be purged.", status.dead_tallies);
     text.gauge("early_removals", "Removals that wait for what they remove.", status.early_removals);
@@ -84,27 +88,35 @@ fn about_the_replica(app: &App, status: &Status, text: &mut Text) {
     for (hinted, count) in &status.hints {
         text.line("queue_messages_total", &[("outcome", hinted.name())], count);
     }
-    text.family(
-        "queue_oldest_age_seconds",
-        "gauge",
-        "How long the oldest message that came last had waited.",
-        "seconds",
-    );
+    let help = "How long the oldest message that came last had waited; none told while the queue does not answer.";
+    text.family("queue_oldest_age_seconds", "gauge", help, "seconds");
     for queue in &status.queues {
-        text.line("queue_oldest_age_seconds", &[("queue", &queue.name)], queue.oldest.as_secs_f64());
+        if let Some(oldest) = queue.oldest {
+            text.line("queue_oldest_age_seconds", &[("queue", &queue.name)], oldest.as_secs_f64());
+        }
     }
-    text.family("dlq_messages", "gauge", "Dead letters; none told where they may not be counted.", "");
+    text.family("dlq_messages", "gauge", "Dead letters; none told where they could not be counted.", "");
     for queue in &status.queues {
         if let Some(dead) = queue.dead {
             text.line("dlq_messages", &[("queue", &queue.name)], dead);
         }
     }
-    text.family("duplicates", "counter", "What has come once more and changed nothing.", "");
+    text.family(
+        "duplicates",
+        "counter",
+        "What came and was known: hints of what had been heard of, segments that had been applied.",
+        "",
+    );
     let known = status.hints.iter().filter(|(hinted, _)| *hinted == Hinted::Known).map(|(_, count)| count).sum();
     for (source, count) in [("hint", known), ("segment", status.doubled)] {
         text.line("duplicates_total", &[("source", source)], count);
     }
-    text.family("quarantined_objects", "counter", "Objects of logs that could not be applied, and hold them up.", "");
+    text.family(
+        "quarantined_objects",
+        "counter",
+        "What stood in a log and could not be applied, so that it was held up.",
+        "",
+    );
     for (reason, count) in &status.quarantined {
         text.line("quarantined_objects_total", &[("reason", reason)], count);
     }
@@ -232,8 +244,8 @@ fn about_buckets(status: &Status, text: &mut Text) {
     }
     text.family("store_bytes", "counter", "Bytes sent to a region's bucket, and received.", "bytes");
     for region in &status.regions {
-        for (dir, count) in [("out", region.bytes_out), ("in", region.bytes_in)] {
-            text.line("store_bytes_total", &[("region", &region.region), ("dir", dir)], count);
+        for (op, dir, count) in [("create", "out", region.bytes_out), ("get", "in", region.bytes_in)] {
+            text.line("store_bytes_total", &[("region", &region.region), ("op", op), ("dir", dir)], count);
         }
     }
 }

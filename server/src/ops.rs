@@ -16,7 +16,6 @@ use crate::{
     access::Caller,
     answer::{Covered, aside},
     app::App,
-    body::whole,
     changed::{Changed, answer, answer_again},
     decode::{Form, Operations, operations},
     describe::OperationsBody,
@@ -63,13 +62,16 @@ pub(crate) async fn post(
 ) -> Result<Response, Problem> {
     let durable = Parameters::read(&uri, &["durable"])?.flag("durable")?;
     let form = Form::of(&headers)?;
-    let body = whole(body, &headers, &app.options.limits).await?;
-    let once = Once::read(&headers, &caller, &[&[form as u8], &body])?;
-    let (known, applied) = if body.len() > ASIDE_BYTES {
-        let app = app.clone();
-        aside(move || apply(&app, form, &body, once)).await??
-    } else {
-        apply(&app, form, &body, once)?
+    let (known, applied) = {
+        // It is not kept while the answer waits for anything.
+        let body = app.bodies.whole(body, &headers).await?;
+        let once = Once::read(&headers, &caller, &[&[form as u8], &body])?;
+        if body.len() > ASIDE_BYTES {
+            let app = app.clone();
+            aside(move || apply(&app, form, &body, once)).await??
+        } else {
+            apply(&app, form, &body, once)?
+        }
     };
     match known {
         Known::Done { written, repeated } => answer(&app, written, applied, durable, repeated).await,

@@ -44,6 +44,8 @@ pub struct Sibling {
 pub struct Limits {
     /// The longest body of a request, in bytes. 8 MiB, which is also the largest batch.
     pub body_bytes: usize,
+    /// The most bytes of bodies, of all requests that are under way. 256 MiB.
+    pub bodies_bytes: usize,
     /// The most operations in one request: each must fit into one batch. 10,000.
     pub operations: usize,
     /// The longest head of a request, in bytes. 32 KiB.
@@ -55,7 +57,7 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
     /// How long a client may take to send the head of a request, or to begin the next one. 30 s.
     pub head: Duration,
-    /// How long a request may take, its body included; a watch lasts longer. 30 s.
+    /// How long a request may take, its body included; a watch is none of that. 30 s.
     pub request: Duration,
     /// How long a client may take none of what it is sent. 30 s.
     pub stall: Duration,
@@ -80,6 +82,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 8 << 20,
+            bodies_bytes: 256 << 20,
             operations: 10_000,
             head_bytes: 32 << 10,
             connections: 10_000,

@@ -116,7 +116,8 @@ pub(crate) struct Pair {
     applied: Option<String>,
     /// How many segments of the newest epoch are known here that it had not applied when it told so.
     segments: u64,
-    /// How long ago it has told so, by its clock and this one: 0 where it is this replica, `null` where it has told nothing yet.
+    /// How long ago it has told so, by its clock and this one: 0 where it is this replica, `null` where nothing of it was read
+    /// since this server was started. One that was just started may hold less than it tells, until it has read it again.
     told_seconds: Option<f64>,
 }
 
@@ -181,9 +182,8 @@ impl Pair {
         let (applied, told) = if reader.replica == status.replica {
             (log.applied, Some(Duration::ZERO))
         } else {
-            let told = reader.told.iter().find(|(replica, _)| *replica == log.replica);
             let since = (reader.cut_ms > 0).then(|| Duration::from_millis(wall_ms.saturating_sub(reader.cut_ms)));
-            (told.map(|(_, position)| *position), since)
+            (reader.told.get(log.replica.id()), since)
         };
         Self {
             from: log.replica.to_string(),
@@ -320,4 +320,27 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     let not_ready = not_ready(&app, &app.look());
     let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json(status, &Readiness { ready: not_ready.is_empty(), not_ready })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_counted_from_what_is_applied_to_what_is_known() {
+        let at = |epoch, slot| Some(Position::new(epoch, slot));
+        for (applied, heard, segments) in [
+            (None, None, 0),
+            (None, at(1, 0), 1),
+            (None, at(1, 4), 5),
+            (at(1, 4), at(1, 4), 0),
+            (at(1, 4), at(1, 6), 2),
+            (at(1, 6), at(1, 4), 0),
+            // Of the epochs before nobody knows how long they are.
+            (at(1, 4), at(3, 6), 7),
+            (at(3, 0), at(1, 6), 0),
+        ] {
+            assert_eq!(segments_between(applied, heard), segments, "{applied:?} {heard:?}");
+        }
+    }
 }

@@ -200,9 +200,27 @@ async fn garbage_holds_up_nothing_and_ends_among_the_dead_letters() {
         let [letter] = &*found else { panic!("one letter, and it stays: {found:?}") };
         assert!(letter.start == "hello" && letter.reason.contains("not JSON") && letter.bytes == 5, "{letter:?}");
     }
+    let hints = world.listen(eu).await;
+    until(SOON, async || hints.look().is_some_and(|look| look.dead == Some(1))).await;
+    drop(hints);
     let replayed = letters.replay(10).await.expect("they are sent back");
     assert_eq!((replayed.sent, replayed.doubled, letters.count().await.expect("it answers")), (1, 0, 0));
     assert_eq!(letters.purge().await.expect("it is purged"), 0);
+}
+
+/// By the clock of the queue, which is that of this machine here.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_message_waited_is_told() {
+    let world = World::provisioned().await;
+    let [us, eu, _] = REGIONS;
+    world.create(us, "v1/log/us-east-1/00000000/00000000").await;
+    sleep(Duration::from_millis(1_500)).await;
+    let hints = world.listen(eu).await;
+    within(SOON, hints.next()).await;
+    let look = hints.look().expect("it is a queue");
+    assert!(look.oldest.is_some_and(|oldest| (Duration::from_secs(1)..SOON).contains(&oldest)), "{look:?}");
+    assert_eq!(look.name, "likes-eu-west-1");
+    until(SOON, async || hints.look().is_some_and(|look| look.dead == Some(0))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,10 +34,11 @@ pub trait Hints: Send + Sync + fmt::Debug {
 pub struct QueueLook {
     /// What it is called.
     pub name: String,
-    /// How long the oldest of the messages that came last had waited in it; nothing when none came.
-    pub oldest: Duration,
-    /// How many messages could not be understood and lie in its dead-letter queue, the last time that this was asked; `None`
-    /// when there is no such queue, or it may not be asked, or it has not answered yet.
+    /// How long the oldest of the messages that came last had waited in it; nothing when none came. `None` while it does not
+    /// answer.
+    pub oldest: Option<Duration>,
+    /// How many messages could not be understood and lie in its dead-letter queue, the last time that it answered; `None` when
+    /// there is no such queue, or it has not answered yet.
     pub dead: Option<u64>,
 }
 

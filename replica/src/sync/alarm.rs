@@ -2,7 +2,7 @@
 //! Layer 4.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -26,12 +26,15 @@ pub(crate) struct Alarms {
     ahead: AtomicU64,
 }
 
+/// How much of what was wrong is remembered.
+const QUARANTINED_MAX: usize = 1_024;
+
 /// What was wrong with what logs hold.
 #[derive(Debug, Default)]
 struct Quarantined {
-    /// The last of it, by its place.
-    last: BTreeMap<String, Ended>,
-    /// How often it was something new, by kind.
+    /// Where and what, so that the same is counted once.
+    met: BTreeSet<(String, String)>,
+    /// How many there were, by kind.
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -55,14 +58,17 @@ impl Alarms {
         }
     }
 
-    /// Counts an object of a log that cannot be applied: once, however often it is read, and whatever comes between.
+    /// Counts what holds up the reading of a log: once, however often it is met, and whatever comes between.
     fn quarantine(&self, place: &str, ended: &Ended) {
         let is_held_back = matches!(ended.0, ErrorKind::Corrupt | ErrorKind::Unsupported | ErrorKind::LostHistory);
         if !(is_held_back && place.starts_with("log ")) {
             return;
         }
         let mut quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
-        if quarantined.last.insert(place.to_owned(), ended.clone()).as_ref() != Some(ended) {
+        if quarantined.met.len() == QUARANTINED_MAX {
+            quarantined.met.clear();
+        }
+        if quarantined.met.insert((place.to_owned(), ended.1.clone())) {
             *quarantined.counts.entry(ended.0.name()).or_default() += 1;
         }
     }

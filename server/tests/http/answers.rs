@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    bucket::Moody,
+    bucket::{Mood, Moody},
     client::ask,
     running::{Running, builder, options, until},
 };
@@ -181,59 +181,204 @@ fn a_large_count_is_exact() {
     assert_eq!(server.post("/v1/ops", &more).problem(400), "invalid");
 }
 
-/// Two regions write to a register while neither sees the other; somebody decides.
-#[test]
-fn a_conflict_is_listed_and_resolved() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
-    let set = |kind: &str, path: &str, value: &str| json!({"op": "set", "kind": kind, "path": path, "value": value});
-    let dispute = |path: &str| {
-        for region in [&ours, &theirs] {
-            region.set(crate::bucket::Mood::Away);
-        }
-        eu.post("/v1/ops", &set("lww_register", path, "ours")).ok();
-        us.post("/v1/ops", &set("lww_register", path, "theirs")).ok();
-        for region in [&ours, &theirs] {
-            region.set(crate::bucket::Mood::Well);
-        }
-        let conflict = || eu.get(&format!("/v1/conflicts?prefix={path}")).ok()["conflicts"][0].clone();
-        until(|| !conflict().is_null());
-        until(|| !us.get(&format!("/v1/conflicts?prefix={path}")).ok()["conflicts"][0].is_null());
-        conflict()
-    };
-    let conflict = dispute("one");
-    assert_eq!((&conflict["path"], &conflict["kind"]), (&json!("one"), &json!("lww_register")));
+/// Two regions that write while neither sees the other.
+struct Apart {
+    ours: Moody,
+    theirs: Moody,
+    eu: Running,
+    us: Running,
+}
+
+impl Apart {
+    fn new() -> Self {
+        let (ours, theirs) = (Moody::new(), Moody::new());
+        let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+        let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+        Self { ours, theirs, eu, us }
+    }
+
+    fn apart(&self, happens: impl FnOnce(&Running, &Running)) {
+        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Away));
+        happens(&self.eu, &self.us);
+        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Well));
+    }
+
+    /// A conflict at a path, as the first region tells of it when both know.
+    fn dispute(&self, kind: &str, path: &str) -> Value {
+        let set = |value: &str| json!({"op": "set", "kind": kind, "path": path, "value": value});
+        self.apart(|eu, us| {
+            eu.post("/v1/ops", &set("ours")).ok();
+            us.post("/v1/ops", &set("theirs")).ok();
+        });
+        let conflict = |at: &Running| at.get(&format!("/v1/conflicts?prefix={path}")).ok()["conflicts"][0].clone();
+        [&self.eu, &self.us].into_iter().for_each(|at| until(|| !conflict(at).is_null()));
+        conflict(&self.eu)
+    }
+}
+
+fn a_conflict_is_resolved(kind: &str, shown: impl Fn(&Value) -> Value) {
+    let apart = Apart::new();
+    let (eu, us) = (&apart.eu, &apart.us);
+    let conflict = apart.dispute(kind, "one");
+    assert_eq!((&conflict["path"], &conflict["kind"]), (&json!("one"), &json!(kind)));
     let writes = conflict["writes"].as_array().expect("writes").clone();
     let replicas: std::collections::BTreeSet<&str> =
         writes.iter().filter_map(|write| write["replica"].as_str()).collect();
     assert_eq!(replicas.into_iter().collect::<Vec<_>>(), ["eu-west-1", "us-east-1"]);
     assert!(writes.iter().all(|write| write["region"] == write["replica"]), "each region has one replica: {conflict}");
-    assert_eq!(eu.value("one"), writes[0]["value"], "the latest is read");
     // The other one is kept, by the region that did not write it.
     let ids: Vec<&Value> = writes.iter().map(|write| &write["id"]).collect();
-    let keep = json!({"path": "one", "kind": "lww_register", "keep": ids[1], "seen": ids});
+    let keep = json!({"path": "one", "kind": kind, "keep": ids[1], "seen": ids});
     assert_eq!(eu.post("/v1/conflicts/resolve?durable=true", &keep).ok()["durable"], true);
-    assert_eq!(eu.value("one"), writes[1]["value"]);
-    until(|| us.value("one") == writes[1]["value"]);
+    assert_eq!(eu.value("one"), shown(&writes[1]["value"]));
+    until(|| us.value("one") == shown(&writes[1]["value"]));
     until(|| us.get("/v1/conflicts").ok()["conflicts"] == json!([]));
     assert_eq!(eu.post("/v1/conflicts/resolve", &keep).problem(409), "conflict_changed");
 
     // Nothing is decided for somebody who has not seen all of it.
-    let conflict = dispute("two");
+    let conflict = apart.dispute(kind, "two");
     let one = &conflict["writes"][0]["id"];
-    let unseen = json!({"path": "two", "kind": "lww_register", "value": "both", "seen": [one]});
+    let unseen = json!({"path": "two", "kind": kind, "value": "both", "seen": [one]});
     assert_eq!(eu.post("/v1/conflicts/resolve", &unseen).problem(409), "conflict_changed");
-    let neither = json!({"path": "two", "kind": "lww_register"});
+    let neither = json!({"path": "two", "kind": kind});
     assert_eq!(eu.post("/v1/conflicts/resolve", &neither).problem(400), "invalid");
-    let both = json!({"path": "two", "kind": "lww_register", "keep": one, "value": 1});
+    let both = json!({"path": "two", "kind": kind, "keep": one, "value": 1});
     assert_eq!(eu.post("/v1/conflicts/resolve", &both).problem(400), "invalid");
-    let other = json!({"path": "two", "kind": "mv_register", "value": 1});
+    let another = if kind == "mv_register" { "lww_register" } else { "mv_register" };
+    let other = json!({"path": "two", "kind": another, "value": 1});
     assert_eq!(eu.post("/v1/conflicts/resolve", &other).problem(409), "conflict_changed");
-    let merged = json!({"path": "two", "kind": "lww_register", "value": {"of": ["ours", "theirs"]}});
+    let merged = json!({"path": "two", "kind": kind, "value": {"of": ["ours", "theirs"]}});
     eu.post("/v1/conflicts/resolve", &merged).ok();
-    assert_eq!(eu.value("two"), json!({"of": ["ours", "theirs"]}));
-    until(|| us.value("two") == json!({"of": ["ours", "theirs"]}));
+    assert_eq!(eu.value("two"), shown(&json!({"of": ["ours", "theirs"]})));
+    until(|| us.value("two") == shown(&json!({"of": ["ours", "theirs"]})));
+
+    // To write `null` is to write something.
+    apart.dispute(kind, "three");
+    eu.post("/v1/conflicts/resolve", &json!({"path": "three", "kind": kind, "value": null})).ok();
+    until(|| us.value("three") == shown(&Value::Null));
+}
+
+/// Somebody decides, and until then the latest is read.
+#[test]
+fn a_conflict_of_last_writers_is_listed_and_resolved() {
+    a_conflict_is_resolved("lww_register", Clone::clone);
+    let apart = Apart::new();
+    let conflict = apart.dispute("lww_register", "one");
+    assert_eq!(apart.eu.value("one"), conflict["writes"][0]["value"]);
+}
+
+/// Somebody decides, and until then all are read.
+#[test]
+fn a_conflict_of_many_values_is_listed_and_resolved() {
+    a_conflict_is_resolved("mv_register", |value| json!([value]));
+    let apart = Apart::new();
+    apart.dispute("mv_register", "one");
+    assert_eq!(apart.eu.value("one").as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn pages_of_conflicts_join_without_gap_or_overlap() {
+    let apart = Apart::new();
+    let paths = ["p/1", "p/2", "p/3", "p/4", "p/5", "q"];
+    for path in paths {
+        apart.dispute("mv_register", path);
+    }
+    let (mut seen, mut behind) = (Vec::new(), String::new());
+    loop {
+        let page = apart.eu.get(&format!("/v1/conflicts?prefix=p/&limit=2{behind}")).ok();
+        let conflicts = page["conflicts"].as_array().expect("conflicts");
+        assert!((1..=2).contains(&conflicts.len()), "{page}");
+        seen.extend(conflicts.iter().filter_map(|conflict| conflict["path"].as_str()).map(str::to_owned));
+        let Some(next) = page["next"].as_object() else { break };
+        behind = format!(
+            "&after={}&after_kind={}",
+            next["after"].as_str().expect("a path"),
+            next["after_kind"].as_str().expect("a kind")
+        );
+    }
+    assert_eq!(seen, paths[..5]);
+}
+
+/// Two regions have made objects of different kinds at one path while apart: both are there, and each can be asked for by its kind.
+#[test]
+fn several_kinds_at_one_path_are_told_apart() {
+    let apart = Apart::new();
+    let (eu, us) = (&apart.eu, &apart.us);
+    apart.apart(|eu, us| {
+        eu.post("/v1/ops", &add("both", 5)).ok();
+        us.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": "both", "value": "x"})).ok();
+    });
+    let values = json!([{"kind": "pn_counter", "value": 5}, {"kind": "or_set", "value": ["x"]}]);
+    for at in [eu, us] {
+        until(|| at.get("/v1/objects/both").ok()["values"] == values);
+        assert_eq!(at.get("/v1/objects/both?kind=or_set").ok()["values"], json!([values[1]]));
+        assert_eq!(at.get("/v1/objects/both?kind=g_counter").problem(404), "missing");
+        // A page may end between them.
+        let first = at.get("/v1/scan?limit=1").ok();
+        assert_eq!(
+            (&first["objects"][0]["kind"], &first["next"]["after_kind"]),
+            (&json!("pn_counter"), &json!("pn_counter"))
+        );
+        let second = at.get("/v1/scan?limit=1&after=both&after_kind=pn_counter").ok();
+        assert_eq!((&second["objects"][0]["kind"], &second["next"]), (&json!("or_set"), &Value::Null));
+    }
+    // One is deleted and not the other; and what somebody else has done to it meanwhile stays.
+    apart.apart(|eu, us| {
+        eu.delete("/v1/objects/both?kind=or_set").ok();
+        us.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": "both", "value": "y"})).ok();
+    });
+    let values = json!([{"kind": "pn_counter", "value": 5}, {"kind": "or_set", "value": ["y"]}]);
+    [eu, us].into_iter().for_each(|at| until(|| at.get("/v1/objects/both").ok()["values"] == values));
+    eu.delete("/v1/objects/both").ok();
+    [eu, us].into_iter().for_each(|at| until(|| at.get("/v1/objects/both").status == 404));
+}
+
+/// Each server has the whole matrix: its own column, and what the others have told.
+#[test]
+fn the_status_has_every_pair() {
+    let regions = ["ap-southeast-1", "eu-west-1", "us-east-1"];
+    let buckets = regions.map(|_| Moody::new());
+    let servers: Vec<Running> = (0..3)
+        .map(|own| {
+            let others = (0..3).filter(|other| *other != own);
+            let replica = others.fold(builder(regions[own], &buckets[own]), |replica, other| {
+                replica.peer(regions[other], buckets[other].clone())
+            });
+            Running::start(replica, options())
+        })
+        .collect();
+    let [ap, eu, us] = &servers[..] else { panic!("three") };
+    let pair = |at: &Running, from: &str, to: &str| {
+        let pairs = at.get("/v1/status").ok()["pairs"].as_array().expect("pairs").clone();
+        pairs.into_iter().find(|pair| pair["from"] == from && pair["to"] == to).unwrap_or_default()
+    };
+    let write = |at: &Running| at.post("/v1/ops?durable=true", &add("a", 1)).ok();
+    let all = || {
+        servers.iter().for_each(|at| _ = write(at));
+        let known = |at: &Running| {
+            at.get("/v1/status").ok()["pairs"].as_array().is_some_and(|pairs| {
+                pairs.len() == 6
+                    && pairs.iter().all(|pair| !pair["applied"].is_null() && pair["told_seconds"].is_number())
+            })
+        };
+        servers.iter().all(known)
+    };
+    until(all);
+    // One tells how far it has read when it writes, and not before.
+    let lacks = || pair(ap, regions[2], regions[1])["segments"].clone();
+    let tells_all = || {
+        write(eu);
+        lacks() == 0
+    };
+    until(tells_all);
+    write(us);
+    until(|| lacks().as_u64() > Some(0));
+    until(|| pair(eu, regions[2], regions[1])["segments"] == 0);
+    assert_ne!(lacks(), 0, "it has read all, and has not said so");
+    until(tells_all);
+    // Who is evicted is in it no more.
+    ap.post("/v1/evict", &json!({"replica": regions[2]})).ok();
+    until(|| ap.get("/v1/status").ok()["pairs"].as_array().map(Vec::len) == Some(2));
 }
 
 #[test]
@@ -252,7 +397,7 @@ fn a_token_of_one_region_is_waited_for_in_another() {
         // Where it was written it is read at once.
         assert_eq!(read(&eu, &written["token"]).ok()["values"][0]["value"], by);
     }
-    ours.set(crate::bucket::Mood::Away);
+    ours.set(Mood::Away);
     let written = eu.post("/v1/ops", &add("a", 1)).ok();
     assert_eq!(read(&eu, &written["token"]).ok()["values"][0]["value"], 11);
     let waited = read(&us, &written["token"]);
@@ -263,7 +408,7 @@ fn a_token_of_one_region_is_waited_for_in_another() {
     for target in ["/v1/scan", "/v1/top?prefix=", "/v1/rank?prefix=&path=a", "/v1/conflicts", "/v1/watch"] {
         assert_eq!(ask(us.address, "GET", target, &token, b"").problem(503), "behind", "{target}");
     }
-    ours.set(crate::bucket::Mood::Well);
+    ours.set(Mood::Well);
     until(|| read(&us, &written["token"]).status == 200);
     for wrong in ["", "x", "00", &format!("{}0", written["token"].as_str().expect("a token"))] {
         assert_eq!(read(&us, &json!(wrong)).problem(400), "invalid", "{wrong}");

@@ -2,6 +2,7 @@
 
 use std::{io::Read, time::Duration};
 
+use quickcheck::{Arbitrary, Gen};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -12,6 +13,158 @@ use crate::{
 };
 
 const ADD: &str = r#"{"op":"add","kind":"pn_counter","path":"a","by":1}"#;
+
+/// All bodies together have their limit. Those that are refused changed nothing, and whoever sends slowly takes no more than came.
+#[test]
+fn too_many_bodies_at_once_are_refused() {
+    let mut tight = options();
+    tight.limits.bodies_bytes = 1 << 20;
+    let server = Running::start(builder("eu-west-1", &Moody::new()), tight);
+    let head = |length: usize| {
+        format!(
+            "POST /v1/ops HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    // Each says that it will send 8 MiB, and sends little: that is nobody else's trouble.
+    let mut slow: Vec<Connection> = (0..20).map(|_| Connection::open(server.address)).collect();
+    for connection in &mut slow {
+        assert!(connection.send(head(8 << 20).as_bytes()) && connection.send(&[b' '; 30_000]));
+    }
+    until(|| server.post("/v1/ops", &serde_json::from_str(ADD).expect("JSON")).status == 200);
+    // The next ones come nearly whole, and there is no room for all of them.
+    let mut large: Vec<Connection> = (0..4).map(|_| Connection::open(server.address)).collect();
+    for connection in &mut large {
+        assert!(connection.send(head(400_001).as_bytes()) && connection.send(&vec![b' '; 400_000]));
+    }
+    let headers = [("Content-Type", "application/json")];
+    let one_more = || ask(server.address, "POST", "/v1/ops", &headers, &vec![b' '; 400_000]);
+    until(|| one_more().status == 503);
+    let refused = one_more();
+    assert_eq!((&*refused.problem(503), refused.header("retry-after")), ("too_busy", Some("1")));
+    drop((slow, large));
+    until(|| server.post("/v1/ops", &serde_json::from_str(ADD).expect("JSON")).status == 200);
+}
+
+/// Whatever is sent is answered, and nothing of it breaks anything: a whole problem, or what was asked for.
+#[test]
+fn anything_at_all_is_answered() {
+    let server = Running::alone();
+    let mut random = quickcheck::Gen::new(24);
+    let (mut answered, mut met) = (0, std::collections::BTreeSet::new());
+    for _ in 0..1_500 {
+        let request = Anything::arbitrary(&mut random);
+        let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        let answer = ask(server.address, request.method, &request.target, &headers, &request.body);
+        met.insert(answer.status);
+        assert!(answer.status < 500 || answer.status == 503, "{request:?}: {answer:?}");
+        if answer.status >= 400 && request.method != "HEAD" {
+            answer.problem(answer.status);
+        }
+        answered += usize::from(answer.status < 300);
+    }
+    assert!(answered > 100 && met.len() >= 5, "{answered} {met:?}");
+    assert_eq!(server.get("/readyz").status, 200);
+}
+
+/// A request put together from parts that are right, wrong, and neither.
+#[derive(Clone, Debug)]
+struct Anything {
+    method: &'static str,
+    target: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Arbitrary for Anything {
+    fn arbitrary(random: &mut Gen) -> Self {
+        // What may stand in an address: with anything else it is no request.
+        let text = |random: &mut Gen| -> String {
+            let is_of_one = |c: &char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/%".contains(*c);
+            String::arbitrary(random).chars().filter(is_of_one).collect()
+        };
+        let of = |random: &mut Gen, all: &[&'static str]| *random.choose(all).expect("there are some");
+        let method = of(random, &["GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS"]);
+        let mut target = of(
+            random,
+            &[
+                "/v1/objects/a",
+                "/v1/objects/",
+                "/v1/ops",
+                "/v1/scan",
+                "/v1/top",
+                "/v1/rank",
+                "/v1/conflicts",
+                "/v1/conflicts/resolve",
+                "/v1/status",
+                "/v1/evict",
+                "/metrics",
+                "/readyz",
+                "/healthz",
+                "/openapi.json",
+                "/",
+                "/nothing",
+            ],
+        )
+        .to_owned();
+        if bool::arbitrary(random) {
+            let name =
+                of(random, &["prefix", "after", "after_kind", "limit", "kind", "durable", "path", "n", "nonsense"]);
+            let value = match of(random, &["right", "wrong"]) {
+                "right" => of(random, &["a", "1", "true", "pn_counter", "%2F", "%ff", ""]).to_owned(),
+                _ => text(random),
+            };
+            target += &format!("?{name}={value}");
+        }
+        let mut headers = Vec::new();
+        for (name, right) in [
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", "k"),
+            ("X-Archipelago-Frontier", "00"),
+            ("Last-Event-ID", "1.1"),
+            ("Authorization", "Bearer x"),
+            ("Content-Encoding", "identity"),
+        ] {
+            match u8::arbitrary(random) % 4 {
+                0 => headers.push((name, right.to_owned())),
+                1 if name != "Content-Type" => headers.push((name, text(random))),
+                _ if name == "Content-Type" => headers.push((name, right.to_owned())),
+                _ => {}
+            }
+        }
+        let pieces = [
+            ADD,
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            ":",
+            "\"op\"",
+            "\"set\"",
+            "\"kind\"",
+            "\"lww_register\"",
+            "\"path\"",
+            "\"a\"",
+            "\"value\"",
+            "null",
+            "1e999",
+            "-1",
+            "\"keep\"",
+            "\"seen\"",
+            "\"replica\"",
+            "\"at\"",
+            "\\u0000",
+            "\n",
+        ];
+        let body = match u8::arbitrary(random) % 4 {
+            0 => ADD.into(),
+            1 => Vec::arbitrary(random),
+            2 => Vec::new(),
+            _ => (0..u8::arbitrary(random) % 12).flat_map(|_| of(random, &pieces).bytes()).collect(),
+        };
+        Self { method, target, headers, body }
+    }
+}
 
 #[test]
 fn a_path_is_a_path_and_nothing_else() {

@@ -78,7 +78,7 @@ fn metrics_are_well_formed_and_count_what_happened() {
     assert!(delays >= 1.0);
     assert_eq!(is("apply_delay_seconds_bucket{peer=\"us-east-1\",le=\"900.0\"}"), delays);
     assert!(is("apply_delay_seconds_sum{peer=\"us-east-1\"}") < 60.0);
-    assert_eq!(["gc_deleted_total", "orphans", "clock_refusals_total", "fenced"].map(is), [0.0; 4]);
+    assert_eq!(["gc_deleted_total", "orphans", "clock_refusals_total", "fenced_total"].map(is), [0.0; 4]);
     assert!(is("hlc_skew_seconds") < 60.0);
     assert_eq!(is("duplicates_total{source=\"segment\"}"), 0.0);
     let ambiguous =

@@ -106,7 +106,7 @@ fn a_fenced_server_says_so_and_still_reads() {
     assert_eq!(server.get("/v1/status").ok()["ended"]["kind"], "fenced");
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/v1/objects/a").status, 200);
-    assert!(server.get("/metrics").text().contains("archipelago_fenced 1\n"));
+    assert!(server.get("/metrics").text().contains("archipelago_fenced_total 1\n"));
     assert_eq!(other.value("a"), 2);
 }
 

@@ -55,8 +55,8 @@ pub(super) struct Shared {
     /// What may not be or cannot be done, since when, and why.
     troubles: Mutex<BTreeMap<Work, (String, String)>>,
     poisoned: AtomicU64,
-    /// How long the oldest of the messages that came last had waited, in milliseconds.
-    oldest_ms: AtomicU64,
+    /// How long the oldest of the messages that came last had waited.
+    oldest: Mutex<Option<Duration>>,
     /// How many dead letters there were when this was last asked.
     dead: Mutex<Option<u64>>,
     start: Instant,
@@ -89,7 +89,7 @@ impl Shared {
             name: queue.url().name().to_owned(),
             troubles: Mutex::default(),
             poisoned: AtomicU64::new(0),
-            oldest_ms: AtomicU64::new(0),
+            oldest: Mutex::default(),
             dead: Mutex::default(),
             start: Instant::now(),
         }
@@ -102,8 +102,7 @@ impl Shared {
     }
 
     pub(super) fn look(&self) -> QueueLook {
-        let oldest = Duration::from_millis(self.oldest_ms.load(Ordering::Relaxed));
-        QueueLook { name: self.name.clone(), oldest, dead: *lock(&self.dead) }
+        QueueLook { name: self.name.clone(), oldest: *lock(&self.oldest), dead: *lock(&self.dead) }
     }
 
     fn fails(&self, work: Work, error: &BucketError) {
@@ -146,6 +145,7 @@ pub(super) async fn receive(
             Ok(messages) => messages,
             Err(error) => {
                 shared.fails(Work::Receive, &error);
+                *lock(&shared.oldest) = None;
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
                 continue;
@@ -154,8 +154,9 @@ pub(super) async fn receive(
         shared.works(Work::Receive);
         pause = PAUSE_MIN;
         let now_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
-        let oldest_ms = messages.iter().map(|message| now_ms.saturating_sub(message.sent_ms)).max();
-        shared.oldest_ms.store(oldest_ms.unwrap_or(0), Ordering::Relaxed);
+        let sent = messages.iter().map(|message| message.sent_ms).filter(|sent| *sent > 0);
+        let oldest = sent.map(|sent_ms| Duration::from_millis(now_ms.saturating_sub(sent_ms))).max();
+        *lock(&shared.oldest) = Some(oldest.unwrap_or_default());
         for message in messages {
             let keys: Vec<Option<String>> = match event::parse(&message.body, &sources) {
                 Ok(Told::Created(keys)) => keys.into_iter().map(Some).collect(),
@@ -277,20 +278,28 @@ async fn extend(queue: &Queue, shared: &Shared) {
     }
 }
 
-/// Asks for ever how many dead letters there are. Who may not know does without.
+/// Asks for ever how many dead letters there are. While there is no answer it is as it was.
 pub(super) async fn count_dead_letters(queue: Arc<Queue>, shared: Arc<Shared>) {
-    let mut dead_letters = None;
+    let mut has_failed = false;
     loop {
-        if dead_letters.is_none() {
-            dead_letters = queue.dead_letters().await.ok().flatten();
+        match how_many_are_dead(&queue).await {
+            Ok(dead) => {
+                *lock(&shared.dead) = dead;
+                has_failed = false;
+            }
+            Err(error) if !std::mem::replace(&mut has_failed, true) => {
+                tracing::warn!(queue = shared.name, "its dead letters cannot be counted: {}", with_causes(&error));
+            }
+            Err(_) => {}
         }
-        let counted = match &dead_letters {
-            Some(dead_letters) => dead_letters.state().await.ok().map(|state| state.waiting + state.under_way),
-            None => None,
-        };
-        *lock(&shared.dead) = counted;
         sleep(COUNTED_EVERY).await;
     }
+}
+
+async fn how_many_are_dead(queue: &Queue) -> Result<Option<u64>, BucketError> {
+    let Some(dead_letters) = queue.dead_letters().await? else { return Ok(None) };
+    let state = dead_letters.state().await?;
+    Ok(Some(state.waiting + state.under_way))
 }
 
 /// Warns of the first, the second, the fourth, and so on: a flood of them is no flood of lines.
