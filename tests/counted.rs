@@ -47,7 +47,8 @@ fn an_unclear_create_that_is_given_up_is_counted() {
     let replica = one.replica.clone();
     let evicted = stage.wait(async move { replica.evict("two", None).await });
     assert!(evicted.is_ok_and(|evicted| !evicted.is_sealed));
-    assert!(matches!(resolved(&one, 1), [0, 0, 1..]), "{:?}", resolved(&one, 1));
+    let [created, exists, given_up] = resolved(&one, 1);
+    assert!(created == 0 && exists == 0 && given_up > 0, "{created} {exists} {given_up}");
 }
 
 /// Counts once more, and gives the position of the segment that will carry it.
@@ -115,7 +116,7 @@ fn what_the_rules_for_alarms_ask_of_comes_and_goes() {
     };
     let store_alarms = |actor: &Actor| actor.alarms().iter().filter(|kind| **kind == ErrorKind::Store).count();
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    [&one, &two].into_iter().for_each(|actor| drop(like(actor)));
+    let _first = [like(&one), like(&two)];
     stage.pass(10);
 
     // A bucket does not answer: for `ArchipelagoLag` and `ArchipelagoStore`, then `ArchipelagoLagLong`.

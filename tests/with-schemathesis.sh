@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Has schemathesis read /openapi.json, and hold the server to it: requests that are right and wrong by it, and what comes of them. In
-# a virtual environment of its own. Needs Python 3.11 or later, and a package registry the first time. The command is built before,
-# with the features that the tests take. `EXAMPLES` is how many requests of each sort there are. With --install it only installs what it
-# needs.
+# Has schemathesis read /openapi.json, and hold the server to it: requests that are right and wrong by it, and what comes of them; then
+# has the client of Prometheus read the metrics. In a virtual environment of its own. Needs Python 3.11 or later, and a package registry
+# the first time. The command is built before, with the features that the tests take. `EXAMPLES` is how many requests of each sort there
+# are. With --install it only installs what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,4 +47,9 @@ timeout 540 "$venv/bin/schemathesis" --no-color run "${url}openapi.json" \
     --checks all --exclude-checks positive_data_acceptance,unsupported_method \
     --max-examples "${EXAMPLES:-60}" --seed 1 --request-timeout 20 --phases examples,coverage,fuzzing --warnings off
 curl --silent --fail --header "Authorization: Bearer $token" "${url}v1/status" >/dev/null
+# What its metrics are says a reader that is nobody's here.
+curl --silent --fail --header "Authorization: Bearer $token" "${url}metrics" | "$venv/bin/python" -c '
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as families
+print("metrics:", sum(len(family.samples) for family in families(sys.stdin.read())))'
 kill -0 "$server"

@@ -199,6 +199,9 @@ fn with_a_certificate_it_speaks_tls_alone() {
     assert!(ask("/v1/objects/a", &["-H", bearer, "--tlsv1.3"]).contains("\"value\":3"));
     assert!(ask("/", &[]).contains("<title>Archipelago</title>"));
     assert!(ask("/healthz", &["--tls-max", "1.2"]).contains("alive"));
+    // A watch goes on, until curl gives up.
+    let watched = ask("/v1/watch?prefix=a", &["-H", bearer, "--no-buffer", "--max-time", "2"]);
+    assert!(watched.contains("event: snapshot") && watched.contains("\"value\":3"), "{watched}");
     // Neither without TLS, of which curl sees no HTTP, nor to who does not trust the certificate.
     let code_of = |arguments: &[&str]| {
         let status =
@@ -213,6 +216,75 @@ fn with_a_certificate_it_speaks_tls_alone() {
     let (code, complains) = fails(folder.path(), &["serve", "--tls-cert", "cert.pem", "--tls-key", "cert.pem"]);
     assert_eq!(code, 2);
     assert!(complains.contains("the key cannot be read"), "{complains}");
+}
+
+/// Everything that a server can be told, at once.
+#[test]
+fn a_server_does_as_its_flags_say() {
+    let folder = configured();
+    fs::rename(folder.path().join("archipelago.toml"), folder.path().join("other.toml")).expect("it is moved");
+    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    let arguments = [
+        "--config",
+        "other.toml",
+        "--region",
+        "eu-west-1",
+        "--replica",
+        "eu-second",
+        "--tokens",
+        "tokens",
+        "--insecure",
+        "--cors",
+        "https://ops.example.com",
+        "--rate",
+        "3",
+        "--connections",
+        "5",
+        "--watch-seconds",
+        "0.2",
+        "--sibling",
+        "us-east-1=https://us.example.com:7070",
+    ];
+    let (mut server, url) = serve(folder.path(), "server", &arguments);
+    let said = &objects(&server.printed())[0];
+    assert_eq!((&said["region"], &said["replica"]), (&json!("eu-west-1"), &json!("eu-second")));
+    let bearer = "authorization: Bearer 0123456789abcdef";
+    let from = "origin: https://ops.example.com";
+    let head = curl(&["-i", &format!("{url}/v1/status"), "-H", bearer, "-H", from]).to_ascii_lowercase();
+    assert!(head.contains("access-control-allow-origin: https://ops.example.com"), "{head}");
+    assert!(head.contains("\"origin\":\"https://us.example.com:7070\""), "{head}");
+    assert!(
+        curl(&[&format!("{url}/v1/watch"), "-H", bearer]).ends_with("event: closing\ndata: {}\n\n"),
+        "it has an end"
+    );
+    // Twice as many at once as in a second.
+    let limited =
+        (0..20).filter(|_| curl(&[&format!("{url}/v1/status"), "-H", bearer]).contains("too_many_requests")).count();
+    assert!((1..20).contains(&limited), "{limited}");
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    for wrong in [["--watch-seconds", "0"], ["--watch-seconds", "soon"], ["--connections", "0"], ["--rate", "0"]] {
+        assert_eq!(
+            fails(folder.path(), &[&["serve", "--config", "other.toml"], &wrong[..]].concat()).0,
+            2,
+            "{wrong:?}"
+        );
+    }
+}
+
+/// Something in front of it asks for tokens and speaks TLS: whoever says so may listen anywhere, and is asked by any name.
+#[test]
+fn who_says_that_something_is_in_front_listens_anywhere() {
+    let folder = configured();
+    let arguments = ["serve", "--listen", "0.0.0.0:0", "--json"];
+    assert_eq!(fails(folder.path(), &arguments).0, 2);
+    // Nobody else is to reach it, so it is an address of loopback that is not the usual one.
+    let mut server =
+        Running::start(folder.path(), "server", &["serve", "--listen", "127.0.0.2:0", "--insecure", "--json"]);
+    let url = until(|| objects(&server.printed()).first()?["url"].as_str().map(str::to_owned));
+    assert!(curl(&[&format!("{url}healthz")]).contains("alive"));
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
 }
 
 /// What happens inside is told to who asks for it, as one object a line, and nothing of what clients have sent is in it.

@@ -9,14 +9,14 @@ import { freePorts, looks, run, shot, start, test, until } from "./support.mjs";
 
 const REGIONS = ["us-east-1", "eu-west-1", "ap-southeast-1"];
 
-async function serve(folder, more = []) {
+async function serve(folder) {
   await run(folder, "init");
   const ports = await freePorts(REGIONS.length);
   const at = Object.fromEntries(REGIONS.map((region, index) => [region, `http://127.0.0.1:${ports[index]}`]));
   const servers = {};
   for (const region of REGIONS) {
     const siblings = REGIONS.filter((other) => other !== region).flatMap((other) => ["--sibling", `${other}=${at[other]}`]);
-    servers[region] = start(folder, "serve", "--region", region, "--listen", at[region].slice("http://".length), ...siblings, ...more);
+    servers[region] = start(folder, "serve", "--region", region, "--listen", at[region].slice("http://".length), ...siblings);
   }
   for (const region of REGIONS) await until(`${region} is ready`, async () => (await fetch(`${at[region]}/readyz`)).ok);
   const post = async (region, ...operations) => {
@@ -27,6 +27,9 @@ async function serve(folder, more = []) {
   };
   return { at, servers, post };
 }
+
+// How far the regions have read each other, as the page shows it.
+const cells = (page) => page.locator("#matrix td").allInnerTexts();
 
 const add = (path, by) => ({ op: "add", kind: "pn_counter", path, by });
 const text = (page, selector) => page.locator(selector).innerText();
@@ -84,6 +87,12 @@ await test("three regions and their pages", async (folder, { page, troubles }) =
   await until("every pair is up to date", async () =>
     (await seen.locator("#matrix td.good").count()) === 6 && (await text(seen, "#matrix")).includes("up to date"));
   await until("no alarm is raised", () => seen.locator("#alarms").isHidden());
+  // What each replica did last, this one first.
+  const peers = () => seen.locator("#peers tbody tr").allInnerTexts();
+  await until("all replicas are told of", async () => (await peers()).length === 3);
+  const [own, ...others] = await peers();
+  assert.match(own, new RegExp(`^${ap}\\s+this one\\s`));
+  for (const other of others) assert.match(other, /up to date\s+[\d.]+ (s|min) ago\s+[0-9a-f]{8}\/[0-9a-f]{8}/);
   assert.ok(await seen.locator("#access").isHidden(), "no token is asked for where none is needed");
   await until("there are lines", async () => (await seen.locator("#lines polyline").count()) === 6);
   await until("it costs something", async () => /\$0\.\d+/.test(await text(seen, "#here")));
@@ -167,4 +176,47 @@ await test("a page that takes a token", async (folder, { page, troubles }) => {
   await until("nobody else has it", () => another.locator("#access").isVisible());
   // The browser complains of each refusal, and of nothing else.
   assert.deepEqual(troubles.filter((trouble) => !trouble.includes("401")), []);
+});
+
+await test("a page that knows of no other server, and one that shows its token to them", async (folder, { page, troubles }) => {
+  await writeFile(join(folder, "tokens"), "ann read aaaaaaaaaaaaaaaa\nbob write bbbbbbbbbbbbbbbb\n");
+  const [us, eu, ap] = REGIONS;
+  await run(folder, "init");
+  const ports = await freePorts(REGIONS.length);
+  const at = Object.fromEntries(REGIONS.map((region, index) => [region, `http://127.0.0.1:${ports[index]}`]));
+  const more = { [us]: ["--cors", at[ap]], [eu]: [], [ap]: ["--sibling", `${us}=${at[us]}`] };
+  const servers = REGIONS.map((region) =>
+    start(folder, "serve", "--region", region, "--listen", at[region].slice("http://".length), "--tokens", "tokens", ...more[region]));
+  for (const region of REGIONS) await until(`${region} is ready`, async () => (await fetch(`${at[region]}/readyz`)).ok);
+  for (const region of [...REGIONS, ...REGIONS]) {
+    const response = await fetch(`${at[region]}/v1/ops?durable=true`, {
+      method: "POST", headers: { "content-type": "application/json", authorization: "Bearer bbbbbbbbbbbbbbbb" }, body: JSON.stringify(add("a", 1)),
+    });
+    assert.equal(response.status, 200, await response.text());
+  }
+  const enter = async (region) => {
+    const seen = await page(`${at[region]}/`);
+    await until("a token is asked for", () => seen.locator("#access").isVisible());
+    await seen.locator("#token").fill("aaaaaaaaaaaaaaaa");
+    await seen.keyboard.press("Enter");
+    await until("it is let in", async () => (await text(seen, "#ready")) === "ready");
+    return seen;
+  };
+
+  // It shows its own column, and in those of the others what they have told its server.
+  const alone = await enter(eu);
+  await until("every pair is shown", async () => (await cells(alone)).filter((cell) => /^(had all|lacked \d+), /.test(cell)).length === 4);
+  assert.equal((await cells(alone)).filter((cell) => /up to date|behind/.test(cell)).length, 2, (await cells(alone)).join(" | "));
+  await shot(alone, "alone");
+
+  // With the token that it was given it asks a server of another origin, which lets it, and shows what that one says itself.
+  const seen = await enter(ap);
+  await until("both columns are known", async () =>
+    (await cells(seen)).filter((cell) => /up to date|behind/.test(cell)).length === 4);
+  assert.equal((await cells(seen)).filter((cell) => /^(had all|lacked \d+), /.test(cell)).length, 2, (await cells(seen)).join(" | "));
+  assert.deepEqual(troubles.filter((trouble) => !trouble.includes("401")), []);
+  for (const server of servers) {
+    server.kill("SIGTERM");
+    assert.equal(await server.ended, 0, server.complained);
+  }
 });
