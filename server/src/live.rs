@@ -25,6 +25,7 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
+use utoipa::ToSchema;
 
 use crate::{
     answer::{Covered, typed},
@@ -50,6 +51,18 @@ struct Part {
     last: bool,
 }
 
+/// One of the events.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is what is written as text")]
+pub(crate) struct Told {
+    /// Where whoever has read this is, for `Last-Event-ID`; missing where nobody can go on.
+    id: Option<String>,
+    /// `snapshot`, `change`, `lagged` or `closing`.
+    event: String,
+    /// JSON, by the event.
+    data: String,
+}
+
 /// Watches what is below a prefix.
 ///
 /// Server-sent events: a `snapshot` of what is there, in one or more parts, then a `change` for each object that is not what it
@@ -64,7 +77,7 @@ struct Part {
         Frontier,
     ),
     responses(
-        (status = 200, description = "Events, without end unless the server was told how long a watch lasts", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, without end unless the server was told how long a watch lasts", body = Told, content_type = "text/event-stream"),
         (status = 400, description = "No such parameter", body = ProblemShown, content_type = "application/problem+json"),
         (status = 503, description = "Too many prefixes are watched", body = ProblemShown, content_type = "application/problem+json"),
     ),

@@ -276,6 +276,8 @@ impl State {
             self.hear(heard);
         }
         self.hear(dot);
+        // What an evicted replica counted may go once its log has been read to its end.
+        self.purge_due |= self.end_of(dot.replica).is_some_and(|last| dot.position >= last);
         let log = self.logs.entry(dot.replica).or_default();
         log.hash = Some(hash);
         log.wall_ms = header.wall_ms;

@@ -10,6 +10,7 @@ use crate::{
         ledger::{Entry, Ledger, Snapshot},
     },
     ports::{Fault, Happened},
+    story::{Act, Step},
 };
 
 /// How long a process may take from when it decides on deletions to the last of them, while it is awake.
@@ -123,7 +124,7 @@ pub(crate) fn nothing_needed_is_collected(
     }
     let Some(Knowledge { known, frozen }) = play.knowledge.get(&(home, *link)) else { return Ok(()) };
     let at = Duration::from_nanos(*at);
-    if play.story.settings.max_lag < at {
+    if play.story.settings.max_lag < at + gained(play, log, at) {
         return Ok(());
     }
     let late = if *fault == Some(Fault::Late) { play.story.faults.late_max } else { Duration::ZERO };
@@ -140,6 +141,13 @@ pub(crate) fn nothing_needed_is_collected(
         }
     }
     Ok(())
+}
+
+/// How much more than has passed may have passed by the clock of this log's replica, at most.
+fn gained(play: &Play<'_>, log: Log, passed: Duration) -> Duration {
+    let drift = |step: &Step| if let Act::Drift(ppm) = step.act { u32::try_from(ppm).ok() } else { None };
+    let fastest = play.story.steps.iter().filter(|step| step.region == log).filter_map(drift).max().unwrap_or(0);
+    passed / 1_000_000 * fastest
 }
 
 /// Two snapshots stay, so that a recovery has one when the other is damaged.
