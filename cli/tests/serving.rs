@@ -19,6 +19,13 @@ fn serve(folder: &Path, name: &str, arguments: &[&str]) -> (Running, String) {
     (server, url.trim_end_matches('/').to_owned())
 }
 
+/// A file of tokens with one that may write, as it is sent.
+fn tokens(folder: &Path) {
+    fs::write(folder.join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+}
+
+const BEARER: &str = "authorization: Bearer 0123456789abcdef";
+
 fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl").args(["-s", "--max-time", "20"]).args(arguments).output().expect("curl is there");
     text(&output.stdout)
@@ -164,11 +171,10 @@ fn what_would_be_open_to_everybody_does_not_begin() {
 #[test]
 fn tokens_are_asked_for_where_there_are_some() {
     let folder = configured();
-    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    tokens(folder.path());
     let (_server, url) = serve(folder.path(), "server", &["--tokens", "tokens"]);
     assert!(curl(&[&format!("{url}/v1/status")]).contains("unauthorized"));
-    let bearer = "authorization: Bearer 0123456789abcdef";
-    assert!(curl(&[&format!("{url}/v1/status"), "-H", bearer]).contains("\"region\":\"us-east-1\""));
+    assert!(curl(&[&format!("{url}/v1/status"), "-H", BEARER]).contains("\"region\":\"us-east-1\""));
 }
 
 /// With a certificate it answers over TLS and nothing else.
@@ -178,7 +184,7 @@ fn with_a_certificate_it_speaks_tls_alone() {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("a file");
-    write("tokens", "ann write 0123456789abcdef\n".to_owned());
+    tokens(folder.path());
     write("cert.pem", cert.pem());
     write("key.pem", signing_key.serialize_pem());
     let arguments = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--tokens", "tokens"];
@@ -192,15 +198,14 @@ fn with_a_certificate_it_speaks_tls_alone() {
         curl(&[&["--resolve", &*resolve, "--cacert", known, &format!("{named}{target}")], more].concat())
     };
     assert!(ask("/v1/status", &[]).contains("unauthorized"));
-    let bearer = "authorization: Bearer 0123456789abcdef";
     let add = json!({"op": "add", "kind": "pn_counter", "path": "a", "by": 3}).to_string();
-    let post = ["-H", bearer, "-H", "content-type: application/json", "-d", &add];
+    let post = ["-H", BEARER, "-H", "content-type: application/json", "-d", &add];
     assert!(ask("/v1/ops?durable=true", &post).contains("\"durable\":true"));
-    assert!(ask("/v1/objects/a", &["-H", bearer, "--tlsv1.3"]).contains("\"value\":3"));
+    assert!(ask("/v1/objects/a", &["-H", BEARER, "--tlsv1.3"]).contains("\"value\":3"));
     assert!(ask("/", &[]).contains("<title>Archipelago</title>"));
     assert!(ask("/healthz", &["--tls-max", "1.2"]).contains("alive"));
     // A watch goes on, until curl gives up.
-    let watched = ask("/v1/watch?prefix=a", &["-H", bearer, "--no-buffer", "--max-time", "2"]);
+    let watched = ask("/v1/watch?prefix=a", &["-H", BEARER, "--no-buffer", "--max-time", "2"]);
     assert!(watched.contains("event: snapshot") && watched.contains("\"value\":3"), "{watched}");
     // Neither without TLS, of which curl sees no HTTP, nor to who does not trust the certificate.
     let code_of = |arguments: &[&str]| {
@@ -223,7 +228,7 @@ fn with_a_certificate_it_speaks_tls_alone() {
 fn a_server_does_as_its_flags_say() {
     let folder = configured();
     fs::rename(folder.path().join("archipelago.toml"), folder.path().join("other.toml")).expect("it is moved");
-    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    tokens(folder.path());
     let arguments = [
         "--config",
         "other.toml",
@@ -248,18 +253,17 @@ fn a_server_does_as_its_flags_say() {
     let (mut server, url) = serve(folder.path(), "server", &arguments);
     let said = &objects(&server.printed())[0];
     assert_eq!((&said["region"], &said["replica"]), (&json!("eu-west-1"), &json!("eu-second")));
-    let bearer = "authorization: Bearer 0123456789abcdef";
     let from = "origin: https://ops.example.com";
-    let head = curl(&["-i", &format!("{url}/v1/status"), "-H", bearer, "-H", from]).to_ascii_lowercase();
+    let head = curl(&["-i", &format!("{url}/v1/status"), "-H", BEARER, "-H", from]).to_ascii_lowercase();
     assert!(head.contains("access-control-allow-origin: https://ops.example.com"), "{head}");
     assert!(head.contains("\"origin\":\"https://us.example.com:7070\""), "{head}");
     assert!(
-        curl(&[&format!("{url}/v1/watch"), "-H", bearer]).ends_with("event: closing\ndata: {}\n\n"),
+        curl(&[&format!("{url}/v1/watch"), "-H", BEARER]).ends_with("event: closing\ndata: {}\n\n"),
         "it has an end"
     );
     // Twice as many at once as in a second.
     let limited =
-        (0..20).filter(|_| curl(&[&format!("{url}/v1/status"), "-H", bearer]).contains("too_many_requests")).count();
+        (0..20).filter(|_| curl(&[&format!("{url}/v1/status"), "-H", BEARER]).contains("too_many_requests")).count();
     assert!((1..20).contains(&limited), "{limited}");
     server.signal("-TERM");
     assert_eq!(server.end(), Some(0));
@@ -291,10 +295,10 @@ fn who_says_that_something_is_in_front_listens_anywhere() {
 #[test]
 fn a_log_is_kept_for_who_asks_for_it() {
     let folder = configured();
-    fs::write(folder.path().join("tokens"), "ann write 0123456789abcdef\n").expect("a file");
+    tokens(folder.path());
     let (mut server, url) = serve(folder.path(), "server", &["--log", "debug", "--tokens", "tokens"]);
     let add = json!({"op": "set", "kind": "lww_register", "path": "secret-path", "value": "secret-value"}).to_string();
-    let sent = ["-H", "authorization: Bearer 0123456789abcdef", "-H", "content-type: application/json", "-d", &add];
+    let sent = ["-H", BEARER, "-H", "content-type: application/json", "-d", &add];
     assert!(curl(&[&[&*format!("{url}/v1/ops?durable=true")], &sent[..]].concat()).contains("\"durable\":true"));
     let bucket = folder.path().join("buckets/us-east-1");
     fs::rename(&bucket, folder.path().join("gone")).expect("it is moved");

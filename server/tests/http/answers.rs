@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     bucket::{Mood, Moody},
     client::ask,
-    running::{Running, builder, options, until},
+    running::{Running, Two, builder, options, until},
 };
 
 fn add(path: &str, by: i64) -> Value {
@@ -181,45 +181,10 @@ fn a_large_count_is_exact() {
     assert_eq!(server.post("/v1/ops", &more).problem(400), "invalid");
 }
 
-/// Two regions that write while neither sees the other.
-struct Apart {
-    ours: Moody,
-    theirs: Moody,
-    eu: Running,
-    us: Running,
-}
-
-impl Apart {
-    fn new() -> Self {
-        let (ours, theirs) = (Moody::new(), Moody::new());
-        let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-        let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
-        Self { ours, theirs, eu, us }
-    }
-
-    fn apart(&self, happens: impl FnOnce(&Running, &Running)) {
-        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Away));
-        happens(&self.eu, &self.us);
-        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Well));
-    }
-
-    /// A conflict at a path, as the first region tells of it when both know.
-    fn dispute(&self, kind: &str, path: &str) -> Value {
-        let set = |value: &str| json!({"op": "set", "kind": kind, "path": path, "value": value});
-        self.apart(|eu, us| {
-            eu.post("/v1/ops", &set("ours")).ok();
-            us.post("/v1/ops", &set("theirs")).ok();
-        });
-        let conflict = |at: &Running| at.get(&format!("/v1/conflicts?prefix={path}")).ok()["conflicts"][0].clone();
-        [&self.eu, &self.us].into_iter().for_each(|at| until(|| !conflict(at).is_null()));
-        conflict(&self.eu)
-    }
-}
-
 fn a_conflict_is_resolved(kind: &str, shown: impl Fn(&Value) -> Value) {
-    let apart = Apart::new();
-    let (eu, us) = (&apart.eu, &apart.us);
-    let conflict = apart.dispute(kind, "one");
+    let two = Two::new();
+    let (eu, us) = (&two.eu, &two.us);
+    let conflict = two.dispute(kind, "one");
     assert_eq!((&conflict["path"], &conflict["kind"]), (&json!("one"), &json!(kind)));
     let writes = conflict["writes"].as_array().expect("writes").clone();
     let replicas: std::collections::BTreeSet<&str> =
@@ -236,7 +201,7 @@ fn a_conflict_is_resolved(kind: &str, shown: impl Fn(&Value) -> Value) {
     assert_eq!(eu.post("/v1/conflicts/resolve", &keep).problem(409), "conflict_changed");
 
     // Nothing is decided for somebody who has not seen all of it.
-    let conflict = apart.dispute(kind, "two");
+    let conflict = two.dispute(kind, "two");
     let one = &conflict["writes"][0]["id"];
     let unseen = json!({"path": "two", "kind": kind, "value": "both", "seen": [one]});
     assert_eq!(eu.post("/v1/conflicts/resolve", &unseen).problem(409), "conflict_changed");
@@ -253,7 +218,7 @@ fn a_conflict_is_resolved(kind: &str, shown: impl Fn(&Value) -> Value) {
     until(|| us.value("two") == shown(&json!({"of": ["ours", "theirs"]})));
 
     // To write `null` is to write something.
-    apart.dispute(kind, "three");
+    two.dispute(kind, "three");
     eu.post("/v1/conflicts/resolve", &json!({"path": "three", "kind": kind, "value": null})).ok();
     until(|| us.value("three") == shown(&Value::Null));
 }
@@ -262,30 +227,30 @@ fn a_conflict_is_resolved(kind: &str, shown: impl Fn(&Value) -> Value) {
 #[test]
 fn a_conflict_of_last_writers_is_listed_and_resolved() {
     a_conflict_is_resolved("lww_register", Clone::clone);
-    let apart = Apart::new();
-    let conflict = apart.dispute("lww_register", "one");
-    assert_eq!(apart.eu.value("one"), conflict["writes"][0]["value"]);
+    let two = Two::new();
+    let conflict = two.dispute("lww_register", "one");
+    assert_eq!(two.eu.value("one"), conflict["writes"][0]["value"]);
 }
 
 /// Somebody decides, and until then all are read.
 #[test]
 fn a_conflict_of_many_values_is_listed_and_resolved() {
     a_conflict_is_resolved("mv_register", |value| json!([value]));
-    let apart = Apart::new();
-    apart.dispute("mv_register", "one");
-    assert_eq!(apart.eu.value("one").as_array().map(Vec::len), Some(2));
+    let two = Two::new();
+    two.dispute("mv_register", "one");
+    assert_eq!(two.eu.value("one").as_array().map(Vec::len), Some(2));
 }
 
 #[test]
 fn pages_of_conflicts_join_without_gap_or_overlap() {
-    let apart = Apart::new();
+    let two = Two::new();
     let paths = ["p/1", "p/2", "p/3", "p/4", "p/5", "q"];
     for path in paths {
-        apart.dispute("mv_register", path);
+        two.dispute("mv_register", path);
     }
     let (mut seen, mut behind) = (Vec::new(), String::new());
     loop {
-        let page = apart.eu.get(&format!("/v1/conflicts?prefix=p/&limit=2{behind}")).ok();
+        let page = two.eu.get(&format!("/v1/conflicts?prefix=p/&limit=2{behind}")).ok();
         let conflicts = page["conflicts"].as_array().expect("conflicts");
         assert!((1..=2).contains(&conflicts.len()), "{page}");
         seen.extend(conflicts.iter().filter_map(|conflict| conflict["path"].as_str()).map(str::to_owned));
@@ -302,9 +267,9 @@ fn pages_of_conflicts_join_without_gap_or_overlap() {
 /// Two regions have made objects of different kinds at one path while apart: both are there, and each can be asked for by its kind.
 #[test]
 fn several_kinds_at_one_path_are_told_apart() {
-    let apart = Apart::new();
-    let (eu, us) = (&apart.eu, &apart.us);
-    apart.apart(|eu, us| {
+    let two = Two::new();
+    let (eu, us) = (&two.eu, &two.us);
+    two.apart(|eu, us| {
         eu.post("/v1/ops", &add("both", 5)).ok();
         us.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": "both", "value": "x"})).ok();
     });
@@ -323,7 +288,7 @@ fn several_kinds_at_one_path_are_told_apart() {
         assert_eq!((&second["objects"][0]["kind"], &second["next"]), (&json!("or_set"), &Value::Null));
     }
     // One is deleted and not the other; and what somebody else has done to it meanwhile stays.
-    apart.apart(|eu, us| {
+    two.apart(|eu, us| {
         eu.delete("/v1/objects/both?kind=or_set").ok();
         us.post("/v1/ops", &json!({"op": "add", "kind": "or_set", "path": "both", "value": "y"})).ok();
     });
@@ -383,9 +348,7 @@ fn the_status_has_every_pair() {
 
 #[test]
 fn a_token_of_one_region_is_waited_for_in_another() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { ours, eu, us, .. } = Two::new();
     let read = |server: &Running, token: &Value| {
         let token = token.as_str().expect("a token");
         ask(server.address, "GET", "/v1/objects/a", &[("X-Archipelago-Frontier", token)], b"")
@@ -417,9 +380,7 @@ fn a_token_of_one_region_is_waited_for_in_another() {
 
 #[test]
 fn the_status_tells_of_peers_buckets_and_readiness() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { eu, us, .. } = Two::new();
     us.post("/v1/ops?durable=true", &add("a", 1)).ok();
     until(|| eu.get("/v1/status").ok()["peers"][0]["state"] == "in_sync");
     let status = eu.get("/v1/status").ok();
@@ -450,9 +411,7 @@ fn the_status_tells_of_peers_buckets_and_readiness() {
 
 #[test]
 fn a_replica_that_is_gone_is_evicted() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { eu, us, .. } = Two::new();
     us.post("/v1/ops?durable=true", &add("a", 1)).ok();
     until(|| eu.get("/v1/objects/a").status == 200);
     us.close();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     bucket::Moody,
     client::{Connection, request},
-    running::{Running, builder, options, until},
+    running::{Running, Two, builder, options, until},
 };
 
 /// A reader of events.
@@ -100,9 +100,7 @@ fn a_watch_begins_with_what_is_there_and_goes_on_with_what_changes() {
 
 #[test]
 fn what_another_region_changes_says_who_did() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { eu, us, .. } = Two::new();
     let mut reader = Reader::open(eu.address, "", None);
     reader.events(1);
     us.post("/v1/ops", &json!({"op": "set", "kind": "lww_register", "path": "r", "value": null})).ok();

@@ -6,8 +6,8 @@ use replica::ErrorKind;
 use serde_json::json;
 
 use crate::{
-    bucket::{Mood, Moody},
-    running::{Running, builder, options, until},
+    bucket::Mood,
+    running::{Running, Two, until},
 };
 
 /// The samples of a text, by name and labels; the text is held against the grammar of OpenMetrics on the way.
@@ -47,9 +47,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn metrics_are_well_formed_and_count_what_happened() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { eu, us, .. } = Two::new();
     us.post("/v1/ops?durable=true", &json!({"op": "add", "kind": "pn_counter", "path": "secret/path", "by": 1})).ok();
     until(|| eu.get("/v1/objects/secret/path").status == 200);
     eu.get("/v1/objects/nothing");
@@ -96,9 +94,7 @@ fn metrics_are_well_formed_and_count_what_happened() {
 /// A conflict is counted where it is met, and stands until it is resolved.
 #[test]
 fn conflicts_are_counted() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { ours, theirs, eu, us } = Two::new();
     // Nothing passes while both write.
     [&ours, &theirs].into_iter().for_each(|bucket| bucket.set(Mood::Away));
     for (at, value) in [(&eu, "ours"), (&us, "theirs")] {
@@ -126,9 +122,7 @@ const KINDS: [ErrorKind; 4] = [ErrorKind::Corrupt, ErrorKind::LostHistory, Error
 /// Each alarm rests on metrics that are there.
 #[test]
 fn the_rules_for_alarms_name_what_is_there() {
-    let (ours, theirs) = (Moody::new(), Moody::new());
-    let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
-    let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+    let Two { eu, us, .. } = Two::new();
     us.post("/v1/ops?durable=true", &json!({"op": "add", "kind": "pn_counter", "path": "a"})).ok();
     until(|| eu.get("/v1/objects/a").status == 200);
     let text = eu.get("/metrics").text().to_owned();

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use replica::{Builder, Replica, Settings};
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::{Access, Limits, Options, Place};
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    bucket::Moody,
+    bucket::{Mood, Moody},
     client::{Answer, ask},
 };
 
@@ -133,6 +133,42 @@ impl Running {
         let found = self.get(&format!("/v1/objects/{path}")).ok();
         assert_eq!(found["values"].as_array().map(Vec::len), Some(1), "{found}");
         found["values"][0]["value"].clone()
+    }
+}
+
+/// Two regions that read each other, and their buckets.
+pub(crate) struct Two {
+    pub(crate) ours: Moody,
+    pub(crate) theirs: Moody,
+    pub(crate) eu: Running,
+    pub(crate) us: Running,
+}
+
+impl Two {
+    pub(crate) fn new() -> Self {
+        let (ours, theirs) = (Moody::new(), Moody::new());
+        let eu = Running::start(builder("eu-west-1", &ours).peer("us-east-1", theirs.clone()), options());
+        let us = Running::start(builder("us-east-1", &theirs).peer("eu-west-1", ours.clone()), options());
+        Self { ours, theirs, eu, us }
+    }
+
+    /// Something happens while neither sees the other.
+    pub(crate) fn apart(&self, happens: impl FnOnce(&Running, &Running)) {
+        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Away));
+        happens(&self.eu, &self.us);
+        [&self.ours, &self.theirs].into_iter().for_each(|region| region.set(Mood::Well));
+    }
+
+    /// A conflict at a path, as the first region tells of it when both know.
+    pub(crate) fn dispute(&self, kind: &str, path: &str) -> Value {
+        let set = |value: &str| json!({"op": "set", "kind": kind, "path": path, "value": value});
+        self.apart(|eu, us| {
+            eu.post("/v1/ops", &set("ours")).ok();
+            us.post("/v1/ops", &set("theirs")).ok();
+        });
+        let conflict = |at: &Running| at.get(&format!("/v1/conflicts?prefix={path}")).ok()["conflicts"][0].clone();
+        [&self.eu, &self.us].into_iter().for_each(|at| until(|| !conflict(at).is_null()));
+        conflict(&self.eu)
     }
 }
 
